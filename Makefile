@@ -1,0 +1,44 @@
+# Everything stays in this folder: the environment and its package cache in .venv, Airflow in .airflow.
+PYTHON ?= python3
+BIN := .venv/bin
+# What the machine trusts is trusted here too: many users sit behind a proxy with a certificate of its own.
+UV := UV_SYSTEM_CERTS=1 $(BIN)/uv
+export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
+export PIP_CACHE_DIR ?= $(CURDIR)/.venv/cache
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# A conda or virtual environment that happens to be active is not the one to install into.
+unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
+
+.PHONY: help demo test lint constraints clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@sed -nE 's|^([a-z]+):.*## (.*)|  make \1: \2|p' $(MAKEFILE_LIST)
+
+demo: .venv/ready  ## run the example DAG on a real Airflow against the sandbox
+	@$(BIN)/python demo/run.py
+
+test: .venv/ready  ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: .venv/ready  ## ruff (format and rules) and mypy (strict)
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+
+constraints: .venv/ready  ## look up newer versions of everything and pin them
+	@$(UV) pip compile --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate \
+		--group dev pyproject.toml --output-file constraints.txt
+
+clean:  ## remove everything that the other commands made
+	rm -rf .venv .airflow .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 'Python 3.10 or newer is needed: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@echo 'Setting up .venv, once ...'
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
+		--group dev --editable .
+	@touch $@

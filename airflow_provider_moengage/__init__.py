@@ -1,0 +1,28 @@
+"""Apache Airflow provider for MoEngage custom segments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """
+    Describe this provider to Airflow, which finds it by the entry point ``apache_airflow_provider``.
+
+    :return: the provider's metadata, in the shape of Airflow's ``provider_info.schema.json``.
+    """
+    return {
+        "package-name": "airflow-provider-moengage",
+        "name": "MoEngage",
+        "description": "Archive, unarchive, update and wait for `MoEngage <https://www.moengage.com/>`__ segments.",
+        "versions": [__version__],
+        "connection-types": [
+            {
+                "connection-type": "moengage",
+                "hook-class-name": "airflow_provider_moengage.hooks.moengage.MoEngageHook",
+                "hook-name": "MoEngage",
+            }
+        ],
+    }

@@ -1,0 +1,59 @@
+"""The data centers of MoEngage: which host answers for which workspace."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from airflow_provider_moengage.client.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class DataCenter:
+    """One MoEngage data center: ``number`` as in its host names, ``region`` for people."""
+
+    number: str
+    region: str
+
+    @property
+    def api_url(self) -> str:
+        """Where its API answers."""
+        return f"https://api-{self.number}.moengage.com"
+
+    @property
+    def dashboard_url(self) -> str:
+        """Where people log in."""
+        return f"https://dashboard-{self.number}.moengage.com"
+
+
+DATA_CENTERS = {
+    data_center.number: data_center
+    for data_center in (
+        DataCenter("01", "US"),
+        DataCenter("02", "EU"),
+        DataCenter("03", "India"),
+        DataCenter("04", "US"),
+        DataCenter("05", "Singapore"),
+        DataCenter("06", "Indonesia"),
+        DataCenter("101", "region not published"),
+    )
+}
+
+
+def data_center_of(value: object) -> DataCenter:
+    """
+    Find a data center by the ways in which people write its number.
+
+    :param value: ``"01"``, ``"1"``, ``1``, ``"DC-01"`` or ``"dc 1"``.
+    :return: the data center.
+    :raises InvalidInputError: when there is none of that number; the message names those that there are.
+    """
+    written = re.fullmatch(r"(?:dc[\s_-]*)?0*(\d{1,3})", str(value).strip(), flags=re.ASCII | re.IGNORECASE)
+    found = DATA_CENTERS.get(written[1].zfill(2)) if written else None
+    if found is None:
+        known = ", ".join(f"{known.number} ({known.region})" for known in DATA_CENTERS.values())
+        raise InvalidInputError(
+            f"There is no MoEngage data center {value!r}. Set data_center to one of {known}: "
+            "it is the number in the address of your MoEngage dashboard, https://dashboard-01.moengage.com."
+        )
+    return found

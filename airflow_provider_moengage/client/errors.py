@@ -1,0 +1,333 @@
+"""
+What can go wrong with a call to MoEngage, as types, and the one table that makes them from an answer.
+
+The classes follow the sample errors of the three API documents (archive and unarchive, get by id, update by id).
+None of them is an ``AirflowException``: a sensor with ``soft_fail`` turns those into "skipped", and a wrong key would
+then look like a missing segment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+_SHOWN_CHARACTERS = 200
+_KEPT_CHARACTERS = 10_000
+
+
+class MoEngageError(Exception):
+    """
+    A call to MoEngage that did not succeed. ``str(error)`` is a sentence for the person on call.
+
+    :param message: what went wrong: the server's own message where it sent one.
+    :param status: the HTTP status, or None when there was no answer.
+    :param code: the server's own error code (v3) or title (v2).
+    :param response_id: what MoEngage's support asks for; v3 only.
+    :param body: the answer as text, at most 10,000 characters.
+    :param retry_after: seconds until another try makes sense, where the server said so.
+    :param call: method and path of the request.
+    """
+
+    headline: ClassVar[str] = "MoEngage refused the request"
+    """What happened, in words that need no documentation."""
+
+    way_out: ClassVar[str] = ""
+    """What the reader can do about it."""
+
+    retryable: bool = False
+    """Whether waiting can mend it: true of a rate limit, a failing server and the network, of nothing else."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        response_id: str | None = None,
+        body: str | None = None,
+        retry_after: float | None = None,
+        call: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+        self.response_id = response_id
+        self.body = body if body is None else body[:_KEPT_CHARACTERS]
+        self.retry_after = retry_after
+        self.call = call
+
+    def __str__(self) -> str:
+        answered = " ".join(str(part) for part in (self.status, self.code) if part)
+        facts = [fact for fact in (answered, self.call) if fact]
+        if self.response_id:
+            facts.append(f"response_id {self.response_id}")
+        if self.retry_after is not None:
+            facts.append(f"retry after {self.retry_after:.0f} s")
+        where = f" [{'; '.join(facts)}]" if facts else ""
+        way_out = f" {self.way_out}" if self.way_out else ""
+        return f"{self.headline}: {self.message}{where}{way_out}"
+
+
+class InvalidInputError(MoEngageError, ValueError):
+    """A parameter or a connection that cannot work. Found before anything was sent."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BadRequestError(MoEngageError):
+    """400: the request is malformed, an id is no id, or a name is blank or has HTML characters."""
+
+    headline = "MoEngage found the request malformed"
+
+
+class AuthenticationError(MoEngageError):
+    """401: MoEngage does not accept the credentials; the server's message says which part of them."""
+
+    headline = "MoEngage refused the credentials"
+    way_out = (
+        "Check the connection's login (Workspace ID), password (Data API key), app_key and data center against "
+        "the MoEngage dashboard: Settings > Account > APIs."
+    )
+
+
+class WorkspaceNotFoundError(AuthenticationError):
+    """``Request Error``: no workspace has this MOE-APPKEY or MOE-DBNAME in this data center."""
+
+    headline = "MoEngage does not know the workspace"
+
+
+class ApiSecretNotSetError(AuthenticationError):
+    """409 in the update document: nobody has generated a Data API key for the workspace yet."""
+
+    headline = "The workspace has no Data API key yet"
+    way_out = "Generate one in the MoEngage dashboard: Settings > Account > APIs > API keys > Data."
+
+
+class ForbiddenOperationError(MoEngageError):
+    """403: an update of a file, internal, imported or archived segment."""
+
+    headline = "MoEngage does not allow this on this segment"
+
+
+class SegmentNotFoundError(MoEngageError):
+    """404: there is no segment of this name or id, or it was archived more than 180 days ago."""
+
+    headline = "MoEngage did not find the segment"
+
+
+class ConflictError(MoEngageError):
+    """409: the segment collides with another one."""
+
+    headline = "The segment collides with another one"
+
+
+class DuplicateNameError(ConflictError):
+    """409: another segment, active or archived, has this name."""
+
+    headline = "The name is taken"
+
+
+class DuplicateFiltersError(ConflictError):
+    """
+    409: another segment has the same filters.
+
+    ``existing_segment_name`` and ``existing_segment_id`` say which.
+    """
+
+    headline = "Another segment already has these filters"
+    existing_segment_name: str | None = None
+    existing_segment_id: str | None = None
+
+
+class CircularReferenceError(MoEngageError):
+    """412: the filters lead back to the segment itself."""
+
+    headline = "The segment would refer to itself"
+
+
+class QueryLimitError(MoEngageError):
+    """413: the definition is larger than MoEngage executes."""
+
+    headline = "The segment's definition is too large"
+
+
+class TooManyNestingLevelsError(QueryLimitError):
+    """413: too many levels of nested or referenced segments."""
+
+
+class TooManyReferencedSegmentsError(QueryLimitError):
+    """413: too many custom segments in one definition."""
+
+
+class QueryTooLongError(QueryLimitError):
+    """413: too many filters in one definition."""
+
+
+class RateLimitError(MoEngageError):
+    """429: too many requests in this minute, hour or day. ``retry_after`` says when there is room again."""
+
+    headline = "MoEngage's rate limit is used up"
+    retryable = True
+
+
+class ActiveSegmentLimitError(MoEngageError):
+    """
+    429: the workspace is full (1,000 active segments). No waiting mends it, archiving does.
+
+    ``actual_count`` and ``limit`` are the server's figures.
+    """
+
+    headline = "The workspace has as many active segments as it may have"
+    way_out = "Archive segments that nobody needs."
+    actual_count: int | None = None
+    limit: int | None = None
+
+
+class ServerError(MoEngageError):
+    """5xx: MoEngage, or a proxy before it, failed."""
+
+    headline = "MoEngage failed to answer"
+    retryable = True
+
+
+class UnexpectedResponseError(MoEngageError):
+    """An answer that is not MoEngage's: HTML from a proxy, an empty or cut-off body, a redirect."""
+
+    headline = "The answer is not MoEngage's"
+    retryable = True
+
+
+class RedirectError(UnexpectedResponseError):
+    """A redirect, which no API sends: the address is that of a website or of another API."""
+
+    headline = "The host is not MoEngage's API"
+    way_out = "Check the connection's host and data center."
+    retryable = False
+
+
+class EndpointNotFoundError(MoEngageError):
+    """404, but not MoEngage's own: there is no Segments API at this address."""
+
+    headline = "There is no MoEngage API at this address"
+    way_out = "Check the connection's host."
+
+
+class ConnectionFailedError(MoEngageError):
+    """No answer: the host is unknown or unreachable, the connection broke, or TLS failed."""
+
+    headline = "MoEngage could not be reached"
+    retryable = True
+
+
+class RequestTimeoutError(ConnectionFailedError):
+    """No answer within the connect or read timeout."""
+
+    headline = "MoEngage did not answer in time"
+
+
+_BY_CODE: dict[str, type[MoEngageError]] = {
+    "request error": WorkspaceNotFoundError,
+    "cyclic entity": CircularReferenceError,
+    "query has too many nesting levels": TooManyNestingLevelsError,
+    "too many segments in a query": TooManyReferencedSegmentsError,
+    "query length limit exceeded": QueryTooLongError,
+}
+
+_BY_STATUS: dict[int, type[MoEngageError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: ForbiddenOperationError,
+    404: SegmentNotFoundError,
+    409: ConflictError,
+    412: CircularReferenceError,
+    413: QueryLimitError,
+    429: RateLimitError,
+}
+
+
+def error_from_answer(status: int, text: str, *, call: str, retry_after: float | None = None) -> MoEngageError:
+    """
+    Make the typed error of an answer that is no success.
+
+    :param status: its HTTP status, 400 or more.
+    :param text: its body: either of MoEngage's two envelopes, or whatever a proxy sent instead.
+    :param call: method and path of the request.
+    :param retry_after: seconds that the headers ask to wait.
+    :return: the error, to be raised.
+    """
+    details = _details(text)
+    code = _text_of(details, "code", "title")
+    message = _text_of(details, "message", "description") or f"the answer began with {shown(text)}"
+    error = _class_of(status, code or "", message, details)(
+        message,
+        status=status,
+        code=code,
+        response_id=_text_of(details, "response_id"),
+        body=text,
+        retry_after=retry_after,
+        call=call,
+    )
+    if isinstance(error, DuplicateFiltersError):
+        error.existing_segment_name = _text_of(details, "existing_cs_name")
+        error.existing_segment_id = _text_of(details, "existing_cs_id")
+    if isinstance(error, ActiveSegmentLimitError):
+        error.actual_count = details.get("actual_count")
+        error.limit = details.get("limit")
+    return error
+
+
+def shown(text: str) -> str:
+    """
+    Quote the beginning of an answer so that it fits a log line.
+
+    :param text: any text.
+    :return: its first 200 characters as a Python literal, or the words ``nothing (an empty body)``.
+    """
+    if not text:
+        return "nothing (an empty body)"
+    return repr(text[:_SHOWN_CHARACTERS]) + ("..." if len(text) > _SHOWN_CHARACTERS else "")
+
+
+def _details(text: str) -> dict[str, Any]:
+    """Unpack either envelope: v2 is flat, v3 keeps its code and message below ``error``."""
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(answer, dict):
+        return {}
+    inner = answer.get("error")
+    return {**answer, **inner} if isinstance(inner, dict) else answer
+
+
+def _text_of(details: Mapping[str, Any], *keys: str) -> str | None:
+    return next((str(details[key]) for key in keys if details.get(key)), None)
+
+
+def _class_of(status: int, code: str, message: str, details: Mapping[str, Any]) -> type[MoEngageError]:
+    by_code = _BY_CODE.get(code.casefold())
+    if by_code is not None:
+        return by_code
+    if status == 409:
+        return _conflict_class(code, message, details)
+    if status == 429 and "actual_count" in details:
+        return ActiveSegmentLimitError
+    if status == 404 and not code:
+        return EndpointNotFoundError
+    if status >= 500:
+        return ServerError
+    return _BY_STATUS.get(status, MoEngageError)
+
+
+def _conflict_class(code: str, message: str, details: Mapping[str, Any]) -> type[MoEngageError]:
+    """Tell the three meanings of 409 apart; the documents show no sample of the missing API secret."""
+    if details.get("existing_cs_id") or "the given filters" in message:
+        return DuplicateFiltersError
+    if code.casefold() == "resource not created":
+        return DuplicateNameError
+    if code.casefold() == "authentication required" or "secret" in message.casefold():
+        return ApiSecretNotSetError
+    return ConflictError

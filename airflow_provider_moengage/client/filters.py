@@ -1,0 +1,42 @@
+"""Structural checks of a filter group, before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_moengage.client.errors import InvalidInputError
+from airflow_provider_moengage.client.inputs import kind_of
+
+
+def check_filter_group(parameter: str, value: Any) -> None:
+    """
+    Check that a filter group has the two keys that the API documents as mandatory.
+
+    The filters themselves are the server's to judge: payloads made by MoEngage's dashboard carry keys that no
+    document lists, so nothing is rejected for being unknown.
+
+    :param parameter: how the caller named it, ``included_filters`` or ``excluded_filters``.
+    :param value: what the caller gave.
+    :raises InvalidInputError: when it is no object, or lacks ``filter_operator`` or a list ``filters``.
+    """
+    example = '{"filter_operator": "and", "filters": [...]}'
+    if not isinstance(value, dict):
+        hint = (
+            " A template renders to text: set render_template_as_native_obj=True on the DAG, "
+            "or pass the other task's .output."
+            if isinstance(value, str)
+            else ""
+        )
+        raise InvalidInputError(
+            f"{parameter} must be a JSON object such as {example}, not {kind_of(value)}.{hint}",
+        )
+    if value.get("filter_operator") not in ("and", "or"):
+        raise InvalidInputError(
+            f'{parameter} needs the key "filter_operator" with the value "and" or "or", '
+            f"not {value.get('filter_operator')!r}: {parameter} looks like {example}."
+        )
+    if not isinstance(value.get("filters"), list):
+        raise InvalidInputError(
+            f'{parameter} needs the key "filters" with a list of filters, not {kind_of(value.get("filters"))}: '
+            f"{parameter} looks like {example}."
+        )

@@ -1,0 +1,102 @@
+"""Checks of what a caller gives, before anything is sent. Each error names the parameter and the way out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from airflow_provider_moengage.client.errors import InvalidInputError
+
+
+def check_text(parameter: str, value: Any) -> str:
+    """
+    Check a name, an id or an address.
+
+    :param parameter: how the caller named it.
+    :param value: what the caller gave.
+    :return: the value, unchanged.
+    :raises InvalidInputError: when it is no string, blank, or cannot be sent as UTF-8.
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{parameter} must be a string, not {kind_of(value)}.")
+    if not value.strip():
+        raise InvalidInputError(
+            f"{parameter} is blank: give a value, or leave the parameter out where it is optional. "
+            "If it comes from a template, look at what the template renders to."
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{parameter} has characters that UTF-8 cannot carry: {value!a:.60}.") from None
+    return value
+
+
+def check_one_of(**parameters: Any) -> None:
+    """
+    Check that exactly one of some parameters is given.
+
+    :param parameters: their names and values; None means not given.
+    :raises InvalidInputError: when none or several are.
+    """
+    given = [name for name, value in parameters.items() if value is not None]
+    if len(given) != 1:
+        raise InvalidInputError(
+            f"Give exactly one of {' and '.join(parameters)}: {' and '.join(given) if given else 'none of them'} "
+            f"{'are' if len(given) > 1 else 'is'} given."
+        )
+
+
+def check_credential(parameter: str, value: Any) -> None:
+    """
+    Check one half of the Basic credentials.
+
+    :param parameter: how the caller named it.
+    :param value: what the caller gave; never shown.
+    :raises InvalidInputError: when it is missing or cannot be sent.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(
+            f"{parameter} is missing. The MoEngage dashboard shows it under Settings > Account > APIs."
+        )
+    if any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInputError(f"{parameter} has control characters; copy it again from the MoEngage dashboard.")
+
+
+def check_header_value(parameter: str, value: Any) -> None:
+    """
+    Check what is sent as an HTTP header.
+
+    :param parameter: how the caller named it.
+    :param value: what the caller gave.
+    :raises InvalidInputError: when it is no string of printable ASCII, or has blanks at its ends.
+    """
+    if not isinstance(value, str) or not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise InvalidInputError(
+            f"{parameter} must be printable ASCII without blanks at its ends, not {kind_of(value)}."
+        )
+
+
+def json_bytes(value: Any) -> bytes:
+    """
+    Encode the body of a request, its keys and order as given.
+
+    :param value: what the caller gave.
+    :return: JSON in ASCII.
+    :raises InvalidInputError: when it has what JSON does not: NaN, a date, a set, a circle.
+    """
+    try:
+        return json.dumps(value, allow_nan=False).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"The request cannot be sent as JSON: {error}. Use strings, numbers, booleans, lists and objects only."
+        ) from None
+
+
+def kind_of(value: Any) -> str:
+    """
+    Describe a wrong value in an error message.
+
+    :param value: anything.
+    :return: its type and the beginning of what it looks like.
+    """
+    return "nothing" if value is None else f"{type(value).__name__} ({value!r:.60})"

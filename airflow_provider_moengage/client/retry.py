@@ -1,0 +1,31 @@
+"""When another try makes sense: read from what the server says."""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Mapping
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """
+    Read how long the server asks to wait.
+
+    ``Retry-After`` (seconds, or a date) comes before ``x-ratelimit-reset`` (UTC epoch seconds, when the window
+    ends), since it speaks of this very answer. What cannot be read is as if it were not there.
+
+    :param headers: the answer's headers, looked up without regard to case.
+    :param now: the time, in epoch seconds.
+    :return: seconds from now, never negative, or None when the server does not say.
+    """
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    if asked:
+        try:
+            return max(0.0, email.utils.parsedate_to_datetime(asked).timestamp() - now)
+        except ValueError:
+            pass
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    if reset.isascii() and reset.isdigit():
+        return max(0.0, float(reset) - now)
+    return None

@@ -1,0 +1,77 @@
+"""How addresses are built, so that no name and no id can ever reach another endpoint."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import quote, urlsplit
+
+from airflow_provider_moengage.client.errors import InvalidInputError
+
+
+def base_url_of(value: str) -> str:
+    """
+    Check the address of an API server.
+
+    :param value: ``https://host``, with a port or a path prefix if need be; ``http`` for a loopback host only,
+        because Basic auth over plain http shows the key to the network.
+    :return: the address without a trailing slash.
+    :raises InvalidInputError: when it is anything else, or carries credentials, a query or a fragment.
+    """
+    # What is wrong is said without the value: an address with credentials in it must not reach a log.
+    way_out = "Give an address such as https://api-01.moengage.com, or leave it out and set data_center."
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise InvalidInputError(f"The host of the connection is no address. {way_out}") from None
+    if "@" in parts.netloc:
+        raise InvalidInputError(
+            "The host of the connection must not carry credentials: put them into login and password."
+        )
+    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f\x7f\\]", value):
+        raise InvalidInputError(f"The host of the connection is no http(s) address. {way_out}")
+    if "?" in value or "#" in value:
+        raise InvalidInputError(f"The host of the connection must end before any ? or #. {way_out}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise InvalidInputError(
+            f"The host of the connection is plain http to {host}, which would show the API key to the network: use "
+            "https. Plain http is for a loopback host, such as the sandbox on http://127.0.0.1:8900."
+        )
+    return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """
+    Tell whether a host is this very machine.
+
+    :param host: a name or an address, without a port.
+    :return: True for ``localhost``, 127.0.0.0/8 and ::1.
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"
+
+
+def path_segment(value: str) -> str:
+    """
+    Quote an id for use as one segment of a path.
+
+    :param value: an id, already known not to be blank.
+    :return: the quoted id.
+    :raises InvalidInputError: for ``.`` and ``..``, which mean another place however they are quoted.
+    """
+    if value in (".", ".."):
+        raise InvalidInputError(f"segment_id is {value!r}, which is no id of a segment.")
+    return quote(value, safe="")
+
+
+def query_string(**parameters: str) -> str:
+    """
+    Encode a query as MoEngage reads it: a space is ``%20``, never ``+``.
+
+    :param parameters: names and values.
+    :return: ``name=value`` pairs joined by ``&``.
+    """
+    return "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())

@@ -1,0 +1,1 @@
+"""The hook: an Airflow Connection becomes a MoEngageClient."""

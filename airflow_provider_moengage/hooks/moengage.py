@@ -1,0 +1,177 @@
+"""MoEngageHook: an Airflow Connection becomes a MoEngageClient, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_moengage.client import MoEngageClient
+
+# A well-formed id that no segment has: looking for it proves the credentials and costs one of 4,000 gets a day.
+_NO_SEGMENT = "0" * 24
+
+
+class MoEngageHook(BaseHook):
+    """
+    Give access to the MoEngage workspace of an Airflow Connection.
+
+    The connection has the type ``moengage``; its login is the Workspace ID, its password the Data API key. Its extra
+    takes ``data_center`` (01, 02, 03, 04, 05, 06 or 101) and, where needed, ``app_key``, ``database_name``,
+    ``segment_id_key``, ``connect_timeout`` (seconds, default 5) and ``read_timeout`` (seconds, default 30). A host
+    replaces the data center's address, for the sandbox or a proxy.
+
+    .. code-block:: python
+
+        @task
+        def active_segments() -> int:
+            return len(MoEngageHook().client.list_segments())
+
+    :param moengage_conn_id: id of the connection.
+    """
+
+    conn_name_attr = "moengage_conn_id"
+    default_conn_name = "moengage_default"
+    conn_type = "moengage"
+    hook_name = "MoEngage"
+
+    def __init__(self, moengage_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.moengage_conn_id = moengage_conn_id
+
+    @cached_property
+    def client(self) -> MoEngageClient:
+        """
+        The client of this connection's workspace, made on first use and kept with its HTTP connection.
+
+        :raises InvalidInputError: when the connection is missing or cannot work; the message says why.
+        """
+        try:
+            connection = self.get_connection(self.moengage_conn_id)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
+        return client_of(connection)
+
+    def get_conn(self) -> MoEngageClient:
+        """
+        Give the client, under the name that every hook has.
+
+        :return: :attr:`client`.
+        """
+        return self.client
+
+    async def aget_client(self) -> MoEngageClient:
+        """
+        Make the client on the event loop of a triggerer.
+
+        The connection is resolved here, so that its calls may run in a thread: Airflow itself must not.
+
+        :return: a new client, whose calls block.
+        :raises InvalidInputError: as :attr:`client`.
+        """
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        try:
+            connection = await get_async_connection(self.moengage_conn_id)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
+        return client_of(connection)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Try the connection with one authenticated GET.
+
+        :return: whether MoEngage accepts it, and a sentence for the person who pressed the button.
+        """
+        try:
+            client = self.client
+            client.get_segment(_NO_SEGMENT)
+        except MoEngageError as error:
+            return False, str(error)
+        return True, f"MoEngage accepts the credentials of workspace {client.workspace_id} at {client.base_url}."
+
+    def _no_connection(self) -> InvalidInputError:
+        return InvalidInputError(
+            f"There is no Airflow connection {self.moengage_conn_id!r}. Create one of type moengage (Admin > "
+            f"Connections, or the variable AIRFLOW_CONN_{self.moengage_conn_id.upper()}), or name another with "
+            "moengage_conn_id."
+        )
+
+
+def client_of(connection: Connection) -> MoEngageClient:
+    """
+    Make the client that a connection describes. Reads plain attributes only, so that it works on any thread.
+
+    :param connection: a connection of type ``moengage``.
+    :return: the client.
+    :raises InvalidInputError: when the connection cannot work; the message names the connection and the field.
+    """
+    try:
+        return _client_of(connection)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"The connection {connection.conn_id!r} cannot be used: {error}") from None
+
+
+def _client_of(connection: Connection) -> MoEngageClient:
+    from airflow_provider_moengage.client import MoEngageClient
+
+    for field, content in (("login", "Workspace ID"), ("password", "Data API key")):
+        if not (getattr(connection, field) or "").strip():
+            raise InvalidInputError(
+                f"its {field} is empty. Put the {content} there: the MoEngage dashboard shows it under "
+                "Settings > Account > APIs."
+            )
+    extra = _extra_of(connection)
+    base_url = _base_url_of(connection)
+    if not base_url and not extra.get("data_center"):
+        raise InvalidInputError(
+            'it names no data center. Set data_center in its extra, for example {"data_center": "01"}, to the '
+            "number in the address of your MoEngage dashboard."
+        )
+    return MoEngageClient(
+        connection.login or "",
+        connection.password or "",
+        data_center=extra.get("data_center"),
+        base_url=base_url,
+        app_key=extra.get("app_key"),
+        database_name=extra.get("database_name"),
+        segment_id_key=extra.get("segment_id_key", "segment_id"),
+        timeout=(_seconds(extra, "connect_timeout", 5), _seconds(extra, "read_timeout", 30)),
+    )
+
+
+def _extra_of(connection: Connection) -> dict[str, Any]:
+    """Read the extra without ``extra_dejson``, which calls Airflow; a field left empty in a form counts as not set."""
+    try:
+        extra = json.loads(connection.extra or "{}")
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise InvalidInputError('its extra is not a JSON object such as {"data_center": "01"}.')
+    return {key: value for key, value in extra.items() if value not in (None, "")}
+
+
+def _base_url_of(connection: Connection) -> str | None:
+    """Put together the address: a connection given as a URI has it in parts."""
+    if not connection.host:
+        return None
+    address = connection.host if "://" in connection.host else f"{connection.schema or 'https'}://{connection.host}"
+    if connection.port is None:
+        return address
+    parts = urlsplit(address)
+    return parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
+
+
+def _seconds(extra: dict[str, Any], key: str, default: float) -> float:
+    try:
+        return float(extra.get(key, default))
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{key} in its extra must be a number of seconds, not {extra[key]!r}.") from None

@@ -1,0 +1,194 @@
+"""Operators that change a segment: archive, unarchive, update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_moengage.failures import failing_for_good
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.templates import put_back, take_out
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.providers.common.compat.sdk import Context
+
+
+class _SegmentOperator(BaseOperator):
+    """What the operators share: the connection."""
+
+    def __init__(self, *, moengage_conn_id: str = MoEngageHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.moengage_conn_id = moengage_conn_id
+
+    @cached_property
+    def hook(self) -> MoEngageHook:
+        return MoEngageHook(self.moengage_conn_id)
+
+
+class ArchiveSegmentOperator(_SegmentOperator):
+    """
+    Archive a segment, file or filter.
+
+    MoEngage no longer shows an archived segment after 180 days: unarchive before that what is needed again.
+    API document: archive and unarchive.
+
+    Returns the server's answer as XCom: ``{"message": ..., "success": true, "cs_name": ...}``. Fails without a retry
+    when there is no such segment, the key is wrong, or a parameter cannot be used.
+
+    :param name: name of the segment. (templated)
+    :param segment_id: id of the segment, which wins over the name. (templated)
+    :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
+        (templated)
+    """
+
+    template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
+
+    def __init__(self, *, name: str, segment_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.segment_id = segment_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Archive the segment.
+
+        :param context: the task's context.
+        :return: the server's answer.
+        :raises AirflowFailException: for what no retry can mend.
+        """
+        with failing_for_good():
+            answer = self.hook.client.archive_segment(self.name, self.segment_id)
+        self.log.info("Archived the segment %r: %s", answer.get("cs_name", self.name), answer.get("message"))
+        self.log.warning("MoEngage no longer shows an archived segment after 180 days.")
+        return answer
+
+
+class UnarchiveSegmentOperator(_SegmentOperator):
+    """
+    Make an archived segment active again, for reuse.
+
+    MoEngage no longer shows an archived segment after 180 days, and then there is nothing to unarchive.
+    API document: archive and unarchive.
+
+    Returns the server's answer as XCom: ``{"message": ..., "success": true, "cs_name": ...}``. Fails without a retry
+    when there is no such segment, the key is wrong, or a parameter cannot be used.
+
+    :param name: name of the segment. (templated)
+    :param segment_id: id of the segment, which wins over the name. (templated)
+    :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
+        (templated)
+    """
+
+    template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
+
+    def __init__(self, *, name: str, segment_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.segment_id = segment_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Unarchive the segment.
+
+        :param context: the task's context.
+        :return: the server's answer.
+        :raises AirflowFailException: for what no retry can mend.
+        """
+        with failing_for_good():
+            answer = self.hook.client.unarchive_segment(self.name, self.segment_id)
+        self.log.info("Unarchived the segment %r: %s", answer.get("cs_name", self.name), answer.get("message"))
+        return answer
+
+
+class UpdateSegmentOperator(_SegmentOperator):
+    """
+    Replace the filters of a filter segment, for example when a pipeline has fresh data.
+
+    The filters reach MoEngage as they are given, unknown keys and order included. MoEngage's own templates, such as
+    ``"value": "{{MoeUserAttribute['lifetime_value']}}"``, pass through Airflow's templating untouched, while
+    ``{{ ds }}`` beside them is rendered. API document: update by id.
+
+    Returns the updated segment as XCom: ``{"name", "id", "created_time", "updated_time", "type", "source",
+    "description", "included_filters"}``. Fails without a retry when MoEngage refuses the update (a file, internal,
+    imported or archived segment; a taken name; filters that another segment has; a definition that is circular or too
+    large), when there is no such segment, the key is wrong, or a parameter cannot be used.
+
+    :param segment_id: id of the segment. (templated)
+    :param included_filters: who is in it, ``{"filter_operator": "and" | "or", "filters": [...]}``. (templated)
+    :param name: a new name; the old one stays when left out. (templated)
+    :param updated_by: email address that people see in the segment's edit history; recommended. (templated)
+    :param excluded_filters: who is left out of it, shaped like ``included_filters``. (templated)
+    :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
+        (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "segment_id",
+        "included_filters",
+        "name",
+        "updated_by",
+        "excluded_filters",
+        "moengage_conn_id",
+    )
+    template_fields_renderers = {"included_filters": "json", "excluded_filters": "json"}  # noqa: RUF012 - as Airflow types it
+
+    def __init__(
+        self,
+        *,
+        segment_id: str,
+        included_filters: dict[str, Any],
+        name: str | None = None,
+        updated_by: str | None = None,
+        excluded_filters: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.segment_id = segment_id
+        self.included_filters = included_filters
+        self.name = name
+        self.updated_by = updated_by
+        self.excluded_filters = excluded_filters
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Update the segment.
+
+        :param context: the task's context.
+        :return: the segment after the update.
+        :raises AirflowFailException: for what no retry can mend.
+        """
+        with failing_for_good():
+            segment = self.hook.client.update_segment(
+                self.segment_id,
+                self.included_filters,
+                name=self.name,
+                updated_by=self.updated_by,
+                excluded_filters=self.excluded_filters,
+            )
+        self.log.info("Updated the segment %r: %s", segment.get("name"), segment.get("description"))
+        return segment
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """
+        Render Airflow's templates and leave MoEngage's own as they are.
+
+        :param content: a template, or a collection of them.
+        :param context: the task's context.
+        :param jinja_env: the environment to render in.
+        :param seen_oids: ids of the objects that are rendered already.
+        :return: the rendered content.
+        """
+        if not isinstance(content, str) or id(content) in (seen_oids or ()):
+            return super().render_template(content, context, jinja_env, seen_oids)
+        template, expressions = take_out(content)
+        return put_back(super().render_template(template, context, jinja_env, seen_oids), expressions)

@@ -1,0 +1,1 @@
+"""The trigger, which runs in the triggerer."""

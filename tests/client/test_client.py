@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import pytest
+
+from airflow_provider_moengage.client import MoEngageClient, MoEngageError, errors
+from airflow_provider_moengage.client.errors import (
+    BadRequestError,
+    ConnectionFailedError,
+    EndpointNotFoundError,
+    InvalidInputError,
+    RedirectError,
+    RequestTimeoutError,
+    SegmentNotFoundError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from airflow_provider_moengage.sandbox import Sandbox
+from tests.support import UNKNOWN_ID, client_of, filters
+
+
+class TestArchive:
+    @pytest.mark.parametrize(("verb", "before"), [("archive", False), ("unarchive", True)])
+    def test_by_name(self, sandbox, client, verb, before):
+        sandbox.add_segment(name="camp a", archived=before)
+
+        answer = getattr(client, f"{verb}_segment")("camp a")
+
+        assert answer["message"] == f"Successfully {verb}d the custom segment"
+        assert answer["cs_name"] == "camp a"
+        assert [segment["archived"] for segment in sandbox.segments] == [not before]
+
+    def test_the_id_wins_over_the_name(self, sandbox, client):
+        meant = sandbox.add_segment(name="meant")
+        sandbox.add_segment(name="named")
+
+        client.archive_segment("named", meant["id"])
+
+        assert {segment["name"]: segment["archived"] for segment in sandbox.segments} == {"meant": True, "named": False}
+
+    def test_an_unknown_segment(self, client):
+        with pytest.raises(SegmentNotFoundError, match="not found for the given name or cs_id: nobody") as caught:
+            client.archive_segment("nobody")
+        assert caught.value.status == 404
+
+    def test_success_false_is_no_success(self, sandbox, client):
+        sandbox.fail_next(status=200, body={"message": "queued elsewhere", "success": False})
+        with pytest.raises(MoEngageError, match="queued elsewhere"):
+            client.archive_segment("camp")
+
+
+class TestGet:
+    def test_gives_the_segment(self, sandbox, client):
+        added = sandbox.add_segment(name="camp")
+        segment = client.get_segment(added["id"])
+        assert (segment["id"], segment["name"]) == (added["id"], "camp")
+        assert {"created_time", "type", "source"} <= segment.keys()
+
+    def test_gives_none_when_there_is_none(self, client):
+        assert client.get_segment(UNKNOWN_ID) is None
+
+    def test_a_malformed_id(self, client):
+        with pytest.raises(BadRequestError):
+            client.get_segment("no id")
+
+    @pytest.mark.parametrize(
+        ("segment_id", "path"),
+        [
+            ("../v2/x", "/v3/custom-segments/..%2Fv2%2Fx"),
+            ("a/b?c", "/v3/custom-segments/a%2Fb%3Fc"),
+            ("a#b", "/v3/custom-segments/a%23b"),
+            ("%2e%2e", "/v3/custom-segments/%252e%252e"),
+            ("a;b=c&d", "/v3/custom-segments/a%3Bb%3Dc%26d"),
+            ("a\r\nHost: x", "/v3/custom-segments/a%0D%0AHost%3A%20x"),
+            ("ü", "/v3/custom-segments/%C3%BC"),
+        ],
+    )
+    def test_an_id_never_reaches_another_endpoint(self, sandbox, client, segment_id, path):
+        with pytest.raises(BadRequestError):
+            client.get_segment(segment_id)
+        assert [request.path for request in sandbox.requests] == [path]
+
+    @pytest.mark.parametrize("segment_id", [".", ".."])
+    def test_an_id_that_means_another_place_is_not_sent(self, sandbox, client, segment_id):
+        with pytest.raises(InvalidInputError, match="segment_id is"):
+            client.get_segment(segment_id)
+        assert sandbox.requests == []
+
+
+class TestUpdate:
+    def test_reaches_the_server_exactly_as_given(self, sandbox, client):
+        segment_id = sandbox.add_segment(name="camp")["id"]
+        given = {
+            "zeta": 1,
+            "filters": [{"z": None, "unknown": {"y": [1.50, "ü"], "b": 10**20}, **filters()["filters"][0]}],
+            "filter_operator": "or",
+            "alpha": False,
+        }
+
+        segment = client.update_segment(
+            segment_id, given, name="camp 2", updated_by="a@b.c", excluded_filters=filters("Agra")
+        )
+
+        sent = sandbox.requests[-1].json
+        assert json.dumps(sent["included_filters"]) == json.dumps(given)
+        assert sent["name"] == "camp 2"
+        assert sent["updated_by"] == "a@b.c"
+        assert sent["excluded_filters"] == filters("Agra")
+        assert segment["name"] == "camp 2"
+        assert segment["included_filters"] == given
+
+    def test_sends_only_what_is_given(self, sandbox, client):
+        client.update_segment(sandbox.add_segment(name="camp")["id"], filters())
+        assert sandbox.requests[-1].json == {"included_filters": filters()}
+
+    def test_does_not_change_what_it_is_given(self, sandbox, client):
+        given = filters()
+        client.update_segment(sandbox.add_segment(name="camp")["id"], given)
+        assert given == copy.deepcopy(filters())
+
+    @pytest.mark.parametrize(
+        ("included_filters", "sentence"),
+        [
+            (None, "included_filters must be a JSON object .* not nothing"),
+            ("{}", "included_filters must be a JSON object .* set render_template_as_native_obj=True"),
+            ([], "included_filters must be a JSON object"),
+            ({"filters": []}, 'included_filters needs the key "filter_operator"'),
+            ({"filter_operator": "xor", "filters": []}, 'included_filters needs the key "filter_operator"'),
+            ({"filter_operator": ["and"], "filters": []}, 'included_filters needs the key "filter_operator"'),
+            ({"filter_operator": "and"}, 'included_filters needs the key "filters" with a list'),
+            ({"filter_operator": "and", "filters": {}}, 'included_filters needs the key "filters" with a list'),
+            ({"filter_operator": "and", "filters": [float("nan")]}, "cannot be sent as JSON"),
+            ({"filter_operator": "and", "filters": [{1, 2}]}, "cannot be sent as JSON"),
+        ],
+    )
+    def test_bad_filters_are_not_sent(self, sandbox, client, included_filters, sentence):
+        with pytest.raises(InvalidInputError, match=sentence):
+            client.update_segment(UNKNOWN_ID, included_filters)
+        assert sandbox.requests == []
+
+    def test_bad_excluded_filters_are_named(self, client):
+        with pytest.raises(InvalidInputError, match="excluded_filters needs the key"):
+            client.update_segment(UNKNOWN_ID, filters(), excluded_filters={})
+
+    def test_the_segment_that_has_the_filters_is_named(self, sandbox, client):
+        other = sandbox.add_segment(name="other", included_filters=filters())
+        segment_id = sandbox.add_segment(name="camp")["id"]
+
+        with pytest.raises(errors.DuplicateFiltersError) as caught:
+            client.update_segment(segment_id, filters())
+
+        assert caught.value.existing_segment_id == other["id"]
+        assert caught.value.existing_segment_name == "other"
+
+
+class TestList:
+    def test_all(self, sandbox, client):
+        for name in ("a", "b"):
+            sandbox.add_segment(name=name)
+        assert {segment["name"] for segment in client.list_segments()} == {"a", "b"}
+        assert sandbox.requests[-1].query == ""
+
+    @pytest.mark.parametrize(
+        ("name", "query"),
+        [
+            ("camp & more", "name=camp%20%26%20more"),
+            ("a+b", "name=a%2Bb"),
+            ("50% off?", "name=50%25%20off%3F"),
+            ("दिवाली", "name=%E0%A4%A6%E0%A4%BF%E0%A4%B5%E0%A4%BE%E0%A4%B2%E0%A5%80"),
+        ],
+    )
+    def test_by_name(self, sandbox, client, name, query):
+        sandbox.add_segment(name=name)
+        sandbox.add_segment(name="another")
+        assert [segment["name"] for segment in client.list_segments(name)] == [name]
+        assert sandbox.requests[-1].query == query
+
+    def test_a_name_is_compared_again(self, sandbox, client):
+        """A server that matches loosely must not lead to the wrong segment."""
+        similar = [{"name": name, "id": UNKNOWN_ID} for name in ("camp_10", "Camp_1", "camp_1 ")]
+        sandbox.fail_next(status=200, body={"data": similar, "response_id": "x", "type": "custom_segment"})
+        assert client.list_segments("camp_1") == []
+
+    @pytest.mark.parametrize("name", ["", "  ", "\n", "\ud800", 7])
+    def test_a_bad_name_is_not_sent(self, sandbox, client, name):
+        with pytest.raises(InvalidInputError, match="^name "):
+            client.list_segments(name)
+        assert sandbox.requests == []
+
+
+class TestFind:
+    def test_by_either(self, sandbox, client):
+        added = sandbox.add_segment(name="camp")
+        assert client.find_segment(segment_id=added["id"])["name"] == "camp"
+        assert client.find_segment(name="camp")["id"] == added["id"]
+        assert client.find_segment(name="other") is None
+
+    @pytest.mark.parametrize("given", [{}, {"segment_id": UNKNOWN_ID, "name": "camp"}])
+    def test_needs_exactly_one(self, sandbox, client, given):
+        with pytest.raises(InvalidInputError, match="exactly one of segment_id and name"):
+            client.find_segment(**given)
+        assert sandbox.requests == []
+
+
+class TestHeaders:
+    def test_every_call_says_who_and_what(self, sandbox, client):
+        client.get_segment(UNKNOWN_ID)
+        sent = sandbox.requests[-1].headers
+        assert sent["content-type"] == "application/json"
+        assert sent["moe-appkey"] == sandbox.connection["login"]
+        assert "moe-dbname" not in sent
+        assert sent["user-agent"].startswith("airflow-provider-moengage/")
+
+    def test_the_database_name_goes_with_v2_only(self, sandbox):
+        sandbox.add_segment(name="camp")
+        with client_of(sandbox, database_name="SandboxDB") as client:
+            client.archive_segment("camp")
+            client.list_segments()
+        assert [request.headers.get("moe-dbname") for request in sandbox.requests] == ["SandboxDB", None]
+
+    def test_an_app_key_of_its_own(self):
+        with Sandbox(app_key="OLDAPP") as sandbox, client_of(sandbox) as client:
+            client.list_segments()
+            assert sandbox.requests[-1].headers["moe-appkey"] == "OLDAPP"
+            assert sandbox.requests[-1].status == 200
+
+    def test_a_key_of_any_characters(self):
+        with Sandbox(api_key="ключ:/?@ €") as sandbox, client_of(sandbox) as client:
+            assert client.list_segments() == []
+
+    def test_three_calls_take_one_connection(self, sandbox, client):
+        for _ in range(3):
+            client.get_segment(UNKNOWN_ID)
+        assert {request.connection for request in sandbox.requests} == {1}
+
+    @pytest.mark.parametrize("after", ["/", "/prefix", "/prefix/"])
+    def test_a_base_url_may_have_a_path(self, sandbox, after):
+        with client_of(sandbox, base_url=sandbox.url + after) as client, pytest.raises(MoEngageError) as caught:
+            client.update_segment(UNKNOWN_ID, filters())
+        assert isinstance(caught.value, SegmentNotFoundError)
+        assert sandbox.requests[-1].path == f"{after.rstrip('/')}/v3/custom-segments/{UNKNOWN_ID}"
+
+
+class TestConstruction:
+    def test_knows_the_data_centers(self):
+        client = MoEngageClient("W", "K", data_center="101")
+        assert client.base_url == "https://api-101.moengage.com"
+        assert client.timeout == (5, 30)
+
+    def test_shows_no_key(self):
+        assert "topsecret" not in repr(MoEngageClient("W", "topsecret", data_center="01"))
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"workspace_id": ""}, "workspace_id is missing"),
+            ({"workspace_id": "a:b"}, "workspace_id must not have a colon"),
+            ({"api_key": " "}, "api_key is missing"),
+            ({"api_key": None}, "api_key is missing"),
+            ({"api_key": "a\nb"}, "api_key has control characters"),
+            ({"data_center": None}, "set data_center"),
+            ({"data_center": "07"}, r"no MoEngage data center '07'.*01 \(US\).*101"),
+            ({"app_key": "a\r\nX: y"}, "app_key must be printable ASCII"),
+            ({"database_name": "ü"}, "database_name must be printable ASCII"),
+            ({"segment_id_key": "id"}, 'segment_id_key must be "segment_id" or "cs_id"'),
+            ({"timeout": (5, 0)}, "timeout must be two positive"),
+            ({"timeout": (5, float("inf"))}, "timeout must be two positive"),
+            ({"base_url": "http://api-01.moengage.com"}, "plain http to api-01.moengage.com"),
+        ],
+    )
+    def test_what_cannot_work_is_said(self, arguments, sentence):
+        with pytest.raises(InvalidInputError, match=sentence):
+            MoEngageClient(**{"workspace_id": "W", "api_key": "K", "data_center": "01", **arguments})
+
+
+class TestTrouble:
+    def test_a_server_error(self, sandbox, client):
+        sandbox.fail_next(status=503, headers={"Retry-After": "7"})
+        with pytest.raises(ServerError) as caught:
+            client.get_segment(UNKNOWN_ID)
+        assert (caught.value.status, caught.value.retry_after, caught.value.retryable) == (503, 7, True)
+
+    @pytest.mark.parametrize(
+        ("fault", "shown"),
+        [("html", "no JSON object: '<"), ("empty", "nothing (an empty body)"), ("half-body", "broke off after")],
+    )
+    def test_an_answer_that_is_none(self, sandbox, client, fault, shown):
+        sandbox.fail_next(fault=fault)
+        with pytest.raises(UnexpectedResponseError) as caught:
+            client.list_segments()
+        assert shown in str(caught.value)
+        assert "200" in str(caught.value)
+        assert caught.value.status == 200
+
+    @pytest.mark.parametrize("data", [None, "x", [1], [[]]])
+    def test_data_of_another_kind(self, sandbox, client, data):
+        for call in (client.list_segments, lambda: client.get_segment(UNKNOWN_ID)):
+            sandbox.fail_next(status=200, body={"data": data, "type": "custom_segment"})
+            with pytest.raises(UnexpectedResponseError, match="missing or malformed"):
+                call()
+
+    def test_a_reset_connection(self, sandbox, client):
+        sandbox.fail_next(fault="reset")
+        with pytest.raises(ConnectionFailedError, match=sandbox.url):
+            client.list_segments()
+
+    def test_silence_ends_at_the_read_timeout(self, sandbox):
+        sandbox.fail_next(fault="silence")
+        with (
+            client_of(sandbox, timeout=(5, 0.05)) as client,
+            pytest.raises(RequestTimeoutError, match=r"read timeout 0\.05 s"),
+        ):
+            client.list_segments()
+
+    def test_nobody_listens(self):
+        with Sandbox() as sandbox:
+            client = client_of(sandbox)
+        with pytest.raises(ConnectionFailedError, match="refused"):
+            client.list_segments()
+
+    def test_a_404_that_is_not_the_apis_is_no_missing_segment(self, sandbox, client):
+        sandbox.fail_next(status=404, body="<html>nothing here</html>")
+        with pytest.raises(EndpointNotFoundError, match="Check the connection's host"):
+            client.get_segment(UNKNOWN_ID)
+
+    def test_a_redirect_is_not_followed(self, sandbox, client):
+        with Sandbox() as elsewhere:
+            sandbox.fail_next(status=307, headers={"Location": f"{elsewhere.url}/v3/custom-segments"}, body="")
+            with pytest.raises(RedirectError, match="redirects to") as caught:
+                client.list_segments()
+            assert elsewhere.requests == []
+        assert not caught.value.retryable
+
+    def test_an_echoed_key_is_hidden(self, sandbox, client):
+        key = sandbox.connection["password"]
+        sandbox.fail_next(status=502, body=f"bad gateway, you sent {key}")
+        with pytest.raises(ServerError, match=r"you sent \*\*\*") as caught:
+            client.list_segments()
+        assert key not in str(caught.value) + repr(caught.value.__dict__)
+
+    def test_errors_survive_pickling(self, sandbox, client):
+        with pytest.raises(SegmentNotFoundError) as caught:
+            client.archive_segment("nobody")
+        again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - made one line above
+        assert str(again) == str(caught.value)
+        assert again.status == 404

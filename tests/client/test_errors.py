@@ -1,0 +1,179 @@
+"""Every sample error of the three API documents, word by word, becomes the class that it means."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_moengage.client import errors
+
+
+def v3(code, message, **more):
+    return {"response_id": "abCDefGH", "type": "custom_segment", "error": {"code": code, "message": message, **more}}
+
+
+MALFORMED = (
+    "Invalid request format. Please check the documentation to ensure that the request has been formed correctly."
+)
+UNKNOWN_CLIENT = "MoEngage Client not found. Please check values for headers - MOE-APPKEY or MOE-DBNAME"
+BAD_NAME = (
+    "Invalid request. Please ensure that the filters are correct and the custom-segment name doesn't contain HTML "
+    "characters/only whitespaces."
+)
+FORBIDDEN = (
+    "Update isn't supported for file-segments, internally created custom-segments, custom-segments imported from "
+    "Analyze and archived custom-segments."
+)
+SAME_NAME = (
+    "Another custom-segment already exists with the same name: api_test_8. Please change the custom-segment name."
+)
+SAME_FILTERS = (
+    "Another custom-segment already exists containing the given filters: api_cycle_1. Please reuse the same or update "
+    "the filters"
+)
+UNEXPECTED = "An unexpected error was encountered while processing this request. Please contact MoEngage Team"
+
+SAMPLES = [
+    # archive and unarchive
+    (400, {"title": "Invalid Request", "description": "name is missing"}, errors.BadRequestError),
+    (401, {"title": "Authentication required", "description": "Invalid key"}, errors.AuthenticationError),
+    (
+        404,
+        {"title": "Entity Not Found", "description": "Custom segment not found for the given name or cs_id: x"},
+        errors.SegmentNotFoundError,
+    ),
+    (500, {"title": "Internal Server Error"}, errors.ServerError),
+    # get by id
+    (400, v3("Invalid request", MALFORMED), errors.BadRequestError),
+    (400, v3("Request Error", UNKNOWN_CLIENT), errors.WorkspaceNotFoundError),
+    (401, v3("Request Error", UNKNOWN_CLIENT), errors.WorkspaceNotFoundError),
+    (
+        401,
+        v3("Authentication required", "APP_SECRET key mismatch. Please login to the dashboard to verify key"),
+        errors.AuthenticationError,
+    ),
+    (401, v3("Authentication required", "Invalid APP_KEY used in Authentication Header"), errors.AuthenticationError),
+    (429, v3("Too Many Requests", "API rate limit breached. Current limit: n/m mins"), errors.RateLimitError),
+    (500, v3("Internal Server Error", UNEXPECTED), errors.ServerError),
+    # update by id
+    (400, v3("Invalid Request", BAD_NAME), errors.BadRequestError),
+    (403, v3("Forbidden operation", FORBIDDEN), errors.ForbiddenOperationError),
+    (
+        404,
+        v3("Entity Not Found", "Custom segment not found with the given id: 638a051185b6b50a018cacc"),
+        errors.SegmentNotFoundError,
+    ),
+    (409, v3("Resource not created", SAME_NAME), errors.DuplicateNameError),
+    (
+        409,
+        v3(
+            "Resource not created",
+            SAME_FILTERS,
+            existing_cs_name="api_cycle_1",
+            existing_cs_id="638a051185b6b50a018cacc1",
+        ),
+        errors.DuplicateFiltersError,
+    ),
+    (409, v3("Authentication required", "APP_SECRET is not set. Please set it"), errors.ApiSecretNotSetError),
+    (
+        412,
+        v3("Cyclic Entity", "Circular reference detected in the custom segment definition."),
+        errors.CircularReferenceError,
+    ),
+    (
+        413,
+        v3(
+            "Query has too many nesting levels",
+            "The query has more than n levels of nesting. Please reduce the segment nesting.",
+        ),
+        errors.TooManyNestingLevelsError,
+    ),
+    (
+        413,
+        v3(
+            "Too many segments in a query",
+            "The query has more than n custom segments. Please reduce the custom segments.",
+        ),
+        errors.TooManyReferencedSegmentsError,
+    ),
+    (
+        413,
+        v3("Query length limit exceeded", "The query is too large to execute. Please reduce the filters."),
+        errors.QueryTooLongError,
+    ),
+    # newer servers
+    (
+        429,
+        v3(
+            "Too Many Requests",
+            "Total active segments limit breached. Request rejected!",
+            actual_count=1001,
+            limit=1000,
+        ),
+        errors.ActiveSegmentLimitError,
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind"), SAMPLES)
+def test_a_sample_becomes_its_class(status, body, kind):
+    error = errors.error_from_answer(status, json.dumps(body), call="PATCH /v3/custom-segments/x")
+
+    assert type(error) is kind
+    details = body.get("error", body)
+    said = details.get("message") or details.get("description")
+    if said:
+        assert said in str(error)
+    assert error.code == (details.get("code") or details.get("title"))
+    assert error.code in str(error)
+    assert error.status == status
+    assert error.response_id == body.get("response_id")
+    assert str(status) in str(error)
+
+
+def test_only_waiting_mends_these():
+    retryable = {kind for _, _, kind in SAMPLES if kind.retryable}
+    assert retryable == {errors.RateLimitError, errors.ServerError}
+
+
+def test_the_figures_of_a_full_workspace():
+    ((status, body, _),) = [sample for sample in SAMPLES if sample[2] is errors.ActiveSegmentLimitError]
+    error = errors.error_from_answer(status, json.dumps(body), call="POST /v3/custom-segments")
+    assert (error.actual_count, error.limit) == (1001, 1000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html>",
+        "null",
+        "[]",
+        "7",
+        '"x"',
+        '{"error": "x"}',
+        '{"error": null}',
+        '{"title": 7}',
+        "[" * 100_000,
+        "\x00",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401, 404, 409, 413, 418, 429, 500, 599])
+def test_any_other_body_becomes_an_error_too(status, text):
+    error = errors.error_from_answer(status, text, call="GET /x")
+    assert str(status) in str(error)
+    assert len(str(error)) < 1_000
+
+
+def test_the_sentence():
+    error = errors.error_from_answer(
+        429,
+        json.dumps(v3("Too Many Requests", "API rate limit breached. Current limit: 100/1 mins")),
+        call="GET /v3/custom-segments/63d8cec0c085939e6c1ab727",
+        retry_after=12.4,
+    )
+    assert str(error) == (
+        "MoEngage's rate limit is used up: API rate limit breached. Current limit: 100/1 mins [429 Too Many Requests; "
+        "GET /v3/custom-segments/63d8cec0c085939e6c1ab727; response_id abCDefGH; retry after 12 s]"
+    )

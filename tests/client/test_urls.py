@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_moengage.client.datacenters import DATA_CENTERS, data_center_of
+from airflow_provider_moengage.client.errors import InvalidInputError
+from airflow_provider_moengage.client.urls import base_url_of
+
+
+@pytest.mark.parametrize(
+    ("value", "base_url"),
+    [
+        ("https://api-01.moengage.com", "https://api-01.moengage.com"),
+        ("https://api-01.moengage.com/", "https://api-01.moengage.com"),
+        ("https://proxy.example:8443/moengage/", "https://proxy.example:8443/moengage"),
+        ("http://127.0.0.1:8900", "http://127.0.0.1:8900"),
+        ("http://localhost:8900/", "http://localhost:8900"),
+        ("http://[::1]:8900", "http://[::1]:8900"),
+    ],
+)
+def test_an_address(value, base_url):
+    assert base_url_of(value) == base_url
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("api-01.moengage.com", "no http"),
+        ("ftp://api-01.moengage.com", "no http"),
+        ("https://", "no http"),
+        ("https:///v3", "no http"),
+        ("https://a b", "no http"),
+        ("https://a\nb", "no http"),
+        ("https://a\\b", "no http"),
+        ("https://a:port", "no address"),
+        ("https://[::1", "no address"),
+        ("https://user:hunter2@api-01.moengage.com", "must not carry credentials"),
+        ("https://api-01.moengage.com?key=hunter2", "before any"),
+        ("https://api-01.moengage.com#hunter2", "before any"),
+        ("http://api-01.moengage.com", "plain http to api-01.moengage.com"),
+        ("http://localhost.evil.example", "plain http"),
+        ("http://127.0.0.1.evil.example", "plain http"),
+    ],
+)
+def test_what_is_no_address(value, sentence):
+    with pytest.raises(InvalidInputError, match=sentence) as caught:
+        base_url_of(value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("01", "01"),
+        ("1", "01"),
+        (1, "01"),
+        ("DC-01", "01"),
+        ("dc 1", "01"),
+        (" 06 ", "06"),
+        ("101", "101"),
+        (101, "101"),
+    ],
+)
+def test_a_data_center(value, number):
+    assert data_center_of(value).number == number
+
+
+@pytest.mark.parametrize("value", ["07", "0", "", "1.0", "x", "1/../..", "01.evil.example", "٠١", True, None, -1])
+def test_no_data_center(value):
+    with pytest.raises(InvalidInputError, match="Set data_center to one of") as caught:
+        data_center_of(value)
+    assert all(number in str(caught.value) for number in DATA_CENTERS)
+
+
+def test_hosts():
+    assert data_center_of(2).api_url == "https://api-02.moengage.com"
+    assert data_center_of(2).dashboard_url == "https://dashboard-02.moengage.com"

@@ -1,0 +1,101 @@
+"""What every test has: a sandbox in either dialect, an Airflow of its own, and real DAG runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+AIRFLOW_HOME = REPOSITORY / ".airflow" / "tests"
+
+# Airflow reads these when it is first imported.
+os.environ.update(
+    AIRFLOW_HOME=str(AIRFLOW_HOME),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__DAGS_FOLDER=str(AIRFLOW_HOME / "dags"),
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{AIRFLOW_HOME / 'airflow.db'}",
+    # Only sockets on this machine are reached, and no proxy of the environment is asked for them.
+    no_proxy="*",
+)
+
+from airflow_provider_moengage.client import MoEngageClient  # noqa: E402
+from airflow_provider_moengage.sandbox import Sandbox  # noqa: E402
+from tests.support import client_of  # noqa: E402
+
+DIALECTS = ("seeds", "today")
+
+
+@pytest.fixture(params=DIALECTS)
+def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A workspace that the connection moengage_default leads to."""
+    with Sandbox(dialect=request.param) as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[MoEngageClient]:
+    with client_of(sandbox) as client:
+        yield client
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run that has ended."""
+
+    state: str
+    states: dict[str, str]
+    xcoms: dict[str, Any]
+    tries: dict[str, int]
+    log: str
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """The metadata database, made anew."""
+    (AIRFLOW_HOME / "dags").mkdir(parents=True, exist_ok=True)
+    (AIRFLOW_HOME / "airflow.db").unlink(missing_ok=True)
+    airflow = Path(sys.executable).with_name("airflow")
+    migration = subprocess.run([airflow, "db", "migrate"], capture_output=True, text=True, check=False)
+    assert migration.returncode == 0, migration.stderr
+
+
+@pytest.fixture
+def run_dag(airflow_database: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+    """Run a DAG: a run in the database, rendered templates, XComs through Airflow's own API, triggers run inline."""
+
+    def run(dag: Any, **arguments: Any) -> Run:
+        _save(dag)
+        dag_run = dag.test(**arguments)
+        tasks = {ti.task_id: ti for ti in dag_run.get_task_instances()}
+        log = "".join(capfd.readouterr())
+        return Run(
+            state=str(dag_run.state),
+            states={task_id: str(ti.state) for task_id, ti in tasks.items()},
+            xcoms={task_id: ti.xcom_pull(task_ids=task_id) for task_id, ti in tasks.items()},
+            tries={task_id: ti.try_number for task_id, ti in tasks.items()},
+            log=log,
+        )
+
+    return run
+
+
+def _save(dag: Any) -> None:
+    """Write the DAG to the database, as the DAG processor does with what it finds in a file."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    DagBundlesManager().sync_bundles_to_db()
+    serialized = LazyDeserializedDAG.from_dag(dag)
+    SerializedDAG.bulk_write_to_db("dags-folder", None, [serialized])
+    SerializedDagModel.write_dag(serialized, bundle_name="dags-folder")

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from airflow_provider_moengage.client import MoEngageClient
+from airflow_provider_moengage.client.errors import InvalidInputError
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+
+BASE = {"conn_type": "moengage", "login": "W", "password": "hunter2-hunter2"}
+
+
+@pytest.fixture
+def client_from(monkeypatch):
+    """The client of a connection that is given as a dict (JSON) or a string (URI)."""
+
+    def client_from(connection):
+        value = connection if isinstance(connection, str) else json.dumps(connection)
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", value)
+        return MoEngageHook().client
+
+    return client_from
+
+
+def test_one_client(sandbox):
+    hook = MoEngageHook()
+    assert isinstance(hook.client, MoEngageClient)
+    assert hook.get_conn() is hook.client
+    assert hook.client.list_segments() == []
+
+
+def test_on_the_event_loop(sandbox):
+    client = asyncio.run(MoEngageHook().aget_client())
+    assert client.list_segments() == []
+
+
+@pytest.mark.parametrize(
+    ("connection", "base_url"),
+    [
+        ({**BASE, "extra": {"data_center": "02"}}, "https://api-02.moengage.com"),
+        ({**BASE, "extra": {"data_center": 1}}, "https://api-01.moengage.com"),
+        (
+            {**BASE, "extra": {"data_center": "DC-101", "app_key": "", "database_name": None}},
+            "https://api-101.moengage.com",
+        ),
+        ({**BASE, "host": "https://proxy.example/moengage/"}, "https://proxy.example/moengage"),
+        ({**BASE, "host": "proxy.example", "port": 8443}, "https://proxy.example:8443"),
+        ({**BASE, "host": "http://127.0.0.1", "port": 8900}, "http://127.0.0.1:8900"),
+        ({**BASE, "host": "127.0.0.1", "port": 8900, "schema": "http"}, "http://127.0.0.1:8900"),
+        ("moengage://W:k@/?data_center=03", "https://api-03.moengage.com"),
+        ("moengage://W:k@127.0.0.1:8900/http", "http://127.0.0.1:8900"),
+        ("moengage://http://W:k@127.0.0.1%3A8900/", "http://127.0.0.1:8900"),
+        ("moengage://https://W:k@proxy.example%2Fmoengage", "https://proxy.example/moengage"),
+    ],
+)
+def test_a_connection_leads_to_an_address(client_from, connection, base_url):
+    assert client_from(connection).base_url == base_url
+
+
+def test_everything_in_the_extra_counts(client_from):
+    client = client_from(
+        {
+            **BASE,
+            "extra": {
+                "data_center": "01",
+                "database_name": "DB",
+                "segment_id_key": "cs_id",
+                "connect_timeout": "1.5",
+                "read_timeout": 60,
+            },
+        }
+    )
+    assert (client.database_name, client.segment_id_key, client.timeout) == ("DB", "cs_id", (1.5, 60))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"login": None}, "its login is empty. Put the Workspace ID there"),
+        ({"password": "  "}, "its password is empty. Put the Data API key there"),
+        ({}, "it names no data center. Set data_center in its extra"),
+        ({"extra": {"data_center": "7"}}, "There is no MoEngage data center '7'"),
+        ({"extra": "[1]"}, "its extra is not a JSON object"),
+        ({"extra": {"data_center": "01", "read_timeout": "soon"}}, "read_timeout in its extra must be a number"),
+        ({"extra": {"data_center": "01", "connect_timeout": 0}}, "timeout must be two positive"),
+        ({"extra": {"data_center": "01", "segment_id_key": "id"}}, "segment_id_key must be"),
+        ({"host": "http://api-01.moengage.com"}, "plain http to api-01.moengage.com"),
+        ({"host": "https://u:p@api-01.moengage.com"}, "must not carry credentials"),
+        ({"host": "https://api-01.moengage.com:x"}, "no address"),
+    ],
+)
+def test_a_connection_that_cannot_work(client_from, changed, sentence):
+    with pytest.raises(InvalidInputError) as caught:
+        client_from({**BASE, **changed})
+    assert str(caught.value).startswith("The connection 'moengage_default' cannot be used: ")
+    assert sentence in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_connection():
+    sentence = "There is no Airflow connection 'nowhere'. Create one of type moengage .* AIRFLOW_CONN_NOWHERE"
+    with pytest.raises(InvalidInputError, match=sentence):
+        MoEngageHook("nowhere").get_conn()
+    with pytest.raises(InvalidInputError, match=sentence):
+        asyncio.run(MoEngageHook("nowhere").aget_client())
+
+
+class TestTheTestButton:
+    def test_it_works(self, sandbox):
+        assert MoEngageHook().test_connection() == (
+            True,
+            f"MoEngage accepts the credentials of workspace {sandbox.connection['login']} at {sandbox.url}.",
+        )
+        assert [request.method for request in sandbox.requests] == ["GET"]
+
+    def test_a_wrong_key(self, sandbox, monkeypatch):
+        connection = {**sandbox.connection, "password": "hunter2-hunter2"}
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
+        worked, message = MoEngageHook().test_connection()
+        assert not worked
+        assert "APP_SECRET key mismatch" in message
+        assert "hunter2" not in message
+
+    def test_no_connection(self):
+        assert MoEngageHook("nowhere").test_connection()[0] is False

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pendulum
+import pytest
+from airflow.sdk import DAG, task
+
+from airflow_provider_moengage.operators.segments import (
+    ArchiveSegmentOperator,
+    UnarchiveSegmentOperator,
+    UpdateSegmentOperator,
+)
+from tests.support import UNKNOWN_ID, filters
+
+
+class TestArchiveAndUnarchive:
+    def test_a_round_trip(self, sandbox, run_dag):
+        sandbox.add_segment(name="camp_diwali")
+        with DAG("round_trip", params={"festival": "diwali"}) as dag:
+            archive = ArchiveSegmentOperator(task_id="archive", name="camp_{{ params.festival }}")
+            archive >> UnarchiveSegmentOperator(task_id="unarchive", name="camp_{{ params.festival }}")
+
+        run = run_dag(dag)
+
+        assert run.states == {"archive": "success", "unarchive": "success"}
+        assert [request.path for request in sandbox.requests] == [
+            "/v2/custom-segments/archive",
+            "/v2/custom-segments/unarchive",
+        ]
+        assert run.xcoms["archive"]["cs_name"] == run.xcoms["unarchive"]["cs_name"] == "camp_diwali"
+        assert [segment["archived"] for segment in sandbox.segments] == [False]
+        assert "MoEngage no longer shows an archived segment after 180 days." in run.log
+
+    def test_the_id_wins(self, sandbox, run_dag):
+        segment_id = sandbox.add_segment(name="new name")["id"]
+        with DAG("by_id") as dag:
+            ArchiveSegmentOperator(task_id="archive", name="old name", segment_id=segment_id)
+
+        assert run_dag(dag).states == {"archive": "success"}
+        assert [segment["archived"] for segment in sandbox.segments] == [True]
+
+    @pytest.mark.parametrize("operator", [ArchiveSegmentOperator, UnarchiveSegmentOperator])
+    def test_a_missing_segment_fails_without_a_retry(self, sandbox, run_dag, operator):
+        with DAG("missing", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+            operator(task_id="it", name="nobody")
+
+        run = run_dag(dag)
+
+        assert run.states == {"it": "failed"}
+        assert len(sandbox.requests) == 1
+        assert "Custom segment not found for the given name or cs_id: nobody" in run.log
+
+
+class TestUpdate:
+    def test_filters_reach_the_server_as_they_are(self, sandbox, run_dag):
+        """Airflow's templates are rendered, MoEngage's own and unknown keys pass, the order stays."""
+        segment_id = sandbox.add_segment(name="camp")["id"]
+        native = "{{MoeUserAttribute['lifetime_value']}}"
+        included = {
+            "unknown": [{"z": 1, "a": None}],
+            "filters": [
+                {**filters(native)["filters"][0], "is_dynamic_value": True},
+                {**filters("{{ ds }}")["filters"][0]},
+                {**filters(native + " since {{ ds }}")["filters"][0]},
+                {**filters("report.json")["filters"][0]},
+            ],
+            "filter_operator": "or",
+        }
+        # A run of this DAG and date must not exist yet, not even from the other dialect.
+        with DAG(f"update_{segment_id}") as dag:
+            UpdateSegmentOperator(
+                task_id="update",
+                segment_id="{{ params.id }}",
+                params={"id": segment_id},
+                included_filters=included,
+                name="camp {{ ds }}",
+                updated_by="{{ task.task_id }}@example.com",
+                excluded_filters=filters("{{ ds_nodash }}"),
+            )
+
+        run = run_dag(dag, logical_date=pendulum.datetime(2026, 11, 2))
+
+        assert run.states == {"update": "success"}
+        (request,) = sandbox.requests
+        assert request.path == f"/v3/custom-segments/{segment_id}"
+        wanted = json.dumps(included).replace("{{ ds }}", "2026-11-02")
+        assert json.dumps(request.json["included_filters"]) == wanted
+        assert request.json["excluded_filters"]["filters"][0]["value"] == "20261102"
+        assert request.json["name"] == "camp 2026-11-02"
+        assert request.json["updated_by"] == "update@example.com"
+        assert run.xcoms["update"]["name"] == "camp 2026-11-02"
+        assert run.xcoms["update"]["included_filters"] == json.loads(wanted)
+
+    def test_native_rendering(self, sandbox, run_dag):
+        segment_id = sandbox.add_segment(name="camp")["id"]
+        with DAG("native", render_template_as_native_obj=True) as dag:
+
+            @task
+            def compute():
+                return filters("{{MoeUserAttribute['x']}}")
+
+            UpdateSegmentOperator(
+                task_id="update",
+                segment_id=segment_id,
+                included_filters="{{ ti.xcom_pull(task_ids='compute') }}",
+                excluded_filters=filters("{{MoeUserAttribute['y']}}"),
+            ).set_upstream(compute())
+
+        assert run_dag(dag).states == {"compute": "success", "update": "success"}
+        assert sandbox.requests[-1].json["included_filters"] == filters("{{MoeUserAttribute['x']}}")
+        assert sandbox.requests[-1].json["excluded_filters"] == filters("{{MoeUserAttribute['y']}}")
+
+    def test_filters_from_another_task(self, sandbox, run_dag):
+        segment_id = sandbox.add_segment(name="camp")["id"]
+        with DAG("xcom") as dag:
+
+            @task
+            def compute():
+                return filters("{{MoeUserAttribute['x']}}")
+
+            UpdateSegmentOperator(task_id="update", segment_id=segment_id, included_filters=compute())
+
+        assert run_dag(dag).states == {"compute": "success", "update": "success"}
+        assert sandbox.requests[-1].json["included_filters"] == filters("{{MoeUserAttribute['x']}}")
+
+    def test_mapped(self, sandbox, run_dag):
+        ids = [sandbox.add_segment(name=name)["id"] for name in ("a", "b")]
+        with DAG("mapped") as dag:
+            UpdateSegmentOperator.partial(task_id="update", updated_by="{{ dag.dag_id }}@example.com").expand_kwargs(
+                [
+                    {
+                        "segment_id": one,
+                        "included_filters": filters(f"{{{{MoeUserAttribute['{index}']}}}} {{{{ ds }}}}"),
+                    }
+                    for index, one in enumerate(ids)
+                ]
+            )
+
+        assert run_dag(dag).state == "success"
+        sent = {request.path.rpartition("/")[2]: request.json for request in sandbox.requests}
+        assert sent.keys() == set(ids)
+        assert [body["updated_by"] for body in sent.values()] == ["mapped@example.com"] * 2
+        for index, one in enumerate(ids):
+            value = sent[one]["included_filters"]["filters"][0]["value"]
+            assert value.startswith(f"{{{{MoeUserAttribute['{index}']}}}} ")
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"included_filters": {"filters": []}}, 'included_filters needs the key "filter_operator"'),
+            (
+                {"included_filters": {"filter_operator": "and", "filters": 1}},
+                'included_filters needs the key "filters"',
+            ),
+            ({"included_filters": "{{ ds }}"}, "included_filters must be a JSON object"),
+            ({"segment_id": "{{ '' }}"}, "segment_id is blank"),
+            ({"name": " "}, "name is blank"),
+        ],
+    )
+    def test_bad_input_is_not_sent_and_not_retried(self, sandbox, run_dag, arguments, sentence):
+        with DAG("bad_input", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+            UpdateSegmentOperator(
+                task_id="update", **{"segment_id": UNKNOWN_ID, "included_filters": filters(), **arguments}
+            )
+
+        run = run_dag(dag)
+
+        assert run.states == {"update": "failed"}
+        assert run.tries == {"update": 1}
+        assert sandbox.requests == []
+        assert sentence in run.log
+
+    def test_a_failing_server_is_left_to_airflows_retries(self, sandbox, run_dag):
+        segment_id = sandbox.add_segment(name="camp")["id"]
+        sandbox.fail_next(status=503)
+        with DAG("retried", default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
+            UpdateSegmentOperator(task_id="update", segment_id=segment_id, included_filters=filters())
+
+        run = run_dag(dag)
+
+        assert run.states == {"update": "success"}
+        assert run.tries == {"update": 2}
+        assert [request.status for request in sandbox.requests] == [503, 200]
+
+
+class TestConnections:
+    @pytest.mark.parametrize(
+        ("changed", "sentence"),
+        [
+            ({"password": "wrong-key-material"}, ("Authentication required", "refused the credentials")),
+            ({"login": "ANOTHERWORKSPACE"}, ("MoEngage",)),
+            ({"password": ""}, ("its password is empty",)),
+            ({"login": ""}, ("its login is empty",)),
+            ({"host": ""}, ("set data_center", "names no data center")),
+            ({"host": "", "extra": {"data_center": "99"}}, ("no MoEngage data center '99'",)),
+            ({"host": "http://api-01.moengage.com"}, ("plain http to api-01.moengage.com",)),
+        ],
+    )
+    def test_what_cannot_work_fails_at_once(self, sandbox, run_dag, monkeypatch, changed, sentence):
+        sandbox.add_segment(name="camp")
+        connection = {**sandbox.connection, **changed}
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
+        with DAG("refused", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+            ArchiveSegmentOperator(task_id="archive", name="camp")
+
+        run = run_dag(dag)
+
+        assert run.states == {"archive": "failed"}
+        assert run.tries == {"archive": 1}
+        assert any(part in run.log for part in sentence), run.log[-2000:]
+        assert [segment["archived"] for segment in sandbox.segments] == [False]
+        assert not connection["password"] or connection["password"] not in run.log
+
+    def test_a_missing_connection(self, sandbox, run_dag):
+        with DAG("no_connection", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+            ArchiveSegmentOperator(task_id="archive", name="camp", moengage_conn_id="{{ 'not' }}_there")
+
+        run = run_dag(dag)
+
+        assert run.states == {"archive": "failed"}
+        assert run.tries == {"archive": 1}
+        assert "There is no Airflow connection 'not_there'. Create one of type moengage" in run.log

@@ -1,0 +1,36 @@
+"""What several tests use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_moengage.client import MoEngageClient
+from airflow_provider_moengage.sandbox import Sandbox
+
+UNKNOWN_ID = "63d8cec0c085939e6c1ab727"
+
+# The answer of both dialects' list, and of a get by id as the document shows it, when nothing matches.
+NOTHING = {"data": [], "response_id": "abCDefGH", "type": "custom_segment"}
+
+
+def filters(value: Any = "Pune") -> dict[str, Any]:
+    """Make a filter group that both the document and the sandbox accept."""
+    return {
+        "filter_operator": "and",
+        "filters": [
+            {"filter_type": "user_attributes", "name": "City", "data_type": "string", "operator": "in", "value": value}
+        ],
+    }
+
+
+def client_of(sandbox: Sandbox, **changed: Any) -> MoEngageClient:
+    """Make a client for a sandbox, some of its arguments changed."""
+    connection = sandbox.connection
+    arguments = {
+        "workspace_id": connection["login"],
+        "api_key": connection["password"],
+        "base_url": connection["host"],
+        **connection["extra"],
+        **changed,
+    }
+    return MoEngageClient(**arguments)

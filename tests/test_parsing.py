@@ -1,0 +1,61 @@
+"""What a DAG file costs to parse, and what a DAG author may hand to a constructor."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_moengage.operators.segments import (
+    ArchiveSegmentOperator,
+    UnarchiveSegmentOperator,
+    UpdateSegmentOperator,
+)
+from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
+
+ADDED_MODULES = """
+import sys
+import airflow.sdk
+from airflow.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
+before = set(sys.modules)
+import airflow_provider_moengage.operators.segments
+import airflow_provider_moengage.sensors.segments
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_operators_and_sensors_add_at_most_15_modules():
+    added = subprocess.run(
+        [sys.executable, "-c", ADDED_MODULES], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "airflow_provider_moengage.sensors.segments" in added
+    assert len(added) <= 15, added
+    assert not {"requests", "urllib3", "airflow_provider_moengage.client.client"} & set(added)
+
+
+@pytest.mark.parametrize(
+    "operator", [ArchiveSegmentOperator, UnarchiveSegmentOperator, UpdateSegmentOperator, SegmentExistsSensor]
+)
+def test_a_constructor_only_assigns(operator):
+    """An XComArg arrives unresolved: whatever touches a template field before execute() breaks it."""
+
+    class Untouchable:
+        def __getattribute__(self, name):
+            if name == "__class__":
+                return object.__getattribute__(self, name)
+            raise AssertionError(f"the constructor touched .{name} of a template field")
+
+        __bool__ = __eq__ = __str__ = __iter__ = None
+        __hash__ = None
+
+    values = {field: Untouchable() for field in operator.template_fields}
+    task = operator(task_id="it", **values)
+    assert all(vars(task)[field] is value for field, value in values.items())
+
+
+def test_the_same_template_fields_everywhere():
+    assert "moengage_conn_id" in SegmentExistsSensor.template_fields
+    assert {"segment_id", "name"} <= set(SegmentExistsSensor.template_fields)
+    assert {"segment_id", "name"} <= set(ArchiveSegmentOperator.template_fields)
+    assert UpdateSegmentOperator.template_fields_renderers["included_filters"] == "json"
