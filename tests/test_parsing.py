@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
+from packaging.version import Version
 
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
@@ -25,6 +27,7 @@ print(*sorted(set(sys.modules) - before))
 """
 
 
+@pytest.mark.skipif(Version(version("apache-airflow")) < Version("3.3"), reason="counted on Airflow 3.3")
 def test_operators_and_sensors_add_at_most_15_modules():
     added = subprocess.run(
         [sys.executable, "-c", ADDED_MODULES], capture_output=True, text=True, check=True

@@ -5,20 +5,20 @@ from datetime import timedelta
 
 import pendulum
 import pytest
-from airflow.sdk import DAG, task
+from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
-from tests.support import UNKNOWN_ID, filters
+from tests.support import UNKNOWN_ID, filters, new_dag
 
 
 class TestArchiveAndUnarchive:
     def test_a_round_trip(self, sandbox, run_dag):
         sandbox.add_segment(name="camp_diwali")
-        with DAG("round_trip", params={"festival": "diwali"}) as dag:
+        with new_dag("round_trip", params={"festival": "diwali"}) as dag:
             archive = ArchiveSegmentOperator(task_id="archive", name="camp_{{ params.festival }}")
             archive >> UnarchiveSegmentOperator(task_id="unarchive", name="camp_{{ params.festival }}")
 
@@ -35,7 +35,7 @@ class TestArchiveAndUnarchive:
 
     def test_the_id_wins(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="new name")["id"]
-        with DAG("by_id") as dag:
+        with new_dag("by_id") as dag:
             ArchiveSegmentOperator(task_id="archive", name="old name", segment_id=segment_id)
 
         assert run_dag(dag).states == {"archive": "success"}
@@ -43,7 +43,7 @@ class TestArchiveAndUnarchive:
 
     @pytest.mark.parametrize("operator", [ArchiveSegmentOperator, UnarchiveSegmentOperator])
     def test_a_missing_segment_fails_without_a_retry(self, sandbox, run_dag, operator):
-        with DAG("missing", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+        with new_dag("missing", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
             operator(task_id="it", name="nobody")
 
         run = run_dag(dag)
@@ -69,7 +69,7 @@ class TestUpdate:
             "filter_operator": "or",
         }
         # A run of this DAG and date must not exist yet, not even from the other dialect.
-        with DAG(f"update_{segment_id}") as dag:
+        with new_dag(f"update_{segment_id}") as dag:
             UpdateSegmentOperator(
                 task_id="update",
                 segment_id="{{ params.id }}",
@@ -95,7 +95,7 @@ class TestUpdate:
 
     def test_native_rendering(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="camp")["id"]
-        with DAG("native", render_template_as_native_obj=True) as dag:
+        with new_dag("native", render_template_as_native_obj=True) as dag:
 
             @task
             def compute():
@@ -114,7 +114,7 @@ class TestUpdate:
 
     def test_filters_from_another_task(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="camp")["id"]
-        with DAG("xcom") as dag:
+        with new_dag("xcom") as dag:
 
             @task
             def compute():
@@ -127,7 +127,7 @@ class TestUpdate:
 
     def test_mapped(self, sandbox, run_dag):
         ids = [sandbox.add_segment(name=name)["id"] for name in ("a", "b")]
-        with DAG("mapped") as dag:
+        with new_dag("mapped") as dag:
             UpdateSegmentOperator.partial(task_id="update", updated_by="{{ dag.dag_id }}@example.com").expand_kwargs(
                 [
                     {
@@ -160,7 +160,7 @@ class TestUpdate:
         ],
     )
     def test_bad_input_is_not_sent_and_not_retried(self, sandbox, run_dag, arguments, sentence):
-        with DAG("bad_input", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+        with new_dag("bad_input", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
             UpdateSegmentOperator(
                 task_id="update", **{"segment_id": UNKNOWN_ID, "included_filters": filters(), **arguments}
             )
@@ -175,7 +175,7 @@ class TestUpdate:
     def test_a_failing_server_is_left_to_airflows_retries(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="camp")["id"]
         sandbox.fail_next(status=503)
-        with DAG("retried", default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
+        with new_dag("retried", default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
             UpdateSegmentOperator(task_id="update", segment_id=segment_id, included_filters=filters())
 
         run = run_dag(dag)
@@ -202,7 +202,7 @@ class TestConnections:
         sandbox.add_segment(name="camp")
         connection = {**sandbox.connection, **changed}
         monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
-        with DAG("refused", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+        with new_dag("refused", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
             ArchiveSegmentOperator(task_id="archive", name="camp")
 
         run = run_dag(dag)
@@ -214,7 +214,7 @@ class TestConnections:
         assert not connection["password"] or connection["password"] not in run.log
 
     def test_a_missing_connection(self, sandbox, run_dag):
-        with DAG("no_connection", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+        with new_dag("no_connection", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
             ArchiveSegmentOperator(task_id="archive", name="camp", moengage_conn_id="{{ 'not' }}_there")
 
         run = run_dag(dag)

@@ -1,0 +1,268 @@
+"""The Segments API over a workspace: routes, credentials, and what goes in and out. No sockets."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import math
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_moengage.sandbox import errors, rules
+from airflow_provider_moengage.sandbox.errors import ApiError
+from airflow_provider_moengage.sandbox.messages import (
+    JSON_TYPE,
+    Answer,
+    Request,
+    error_answer,
+    json_answer,
+    segment_answer,
+)
+from airflow_provider_moengage.sandbox.workspace import Workspace, is_object_id
+
+if TYPE_CHECKING:
+    from airflow_provider_moengage.sandbox.dialects import Dialect
+    from airflow_provider_moengage.sandbox.rules import JsonObject
+
+Operation = Callable[[Request], Answer]
+
+MAX_JSON_DEPTH = 100
+"""Far more than any filter has, far less than what would exhaust the stack of a thread."""
+
+
+@dataclass
+class Credentials:
+    """
+    What a client must know.
+
+    :param workspace_id: the Basic username.
+    :param api_key: the Basic password.
+    :param app_key: the value of MOE-APPKEY.
+    :param database_name: the value of MOE-DBNAME.
+    :param api_secret_set: whether the workspace has an API key at all.
+    """
+
+    workspace_id: str
+    api_key: str
+    app_key: str
+    database_name: str
+    api_secret_set: bool = True
+
+
+class SegmentsApi:
+    """
+    Answers requests as the Segments API does.
+
+    :param workspace: what the requests are about.
+    :param credentials: what they must bring.
+    :param dialect: the way in which they are answered.
+    """
+
+    def __init__(self, workspace: Workspace, credentials: Credentials, dialect: Dialect) -> None:
+        self._workspace = workspace
+        self._credentials = credentials
+        self._dialect = dialect
+
+    def answer(self, request: Request) -> Answer:
+        """Carry a request out, or refuse it."""
+        try:
+            operation = self._find_operation(request)
+            if request.path.startswith("/v3/"):
+                self._authenticate_v3(request)
+            else:
+                self._authenticate_v2(request)
+            _require_json_type(request)
+            return operation(request)
+        except ApiError as error:
+            return error_answer(request.path, error)
+
+    def _find_operation(self, request: Request) -> Operation:
+        # Decoded once and after the split: an id may contain an encoded slash, and then it is a strange id.
+        match [urllib.parse.unquote(part) for part in request.path.split("/")]:
+            case ["", "v2", "custom-segments", "archive"]:
+                operations: dict[str, Operation] = {"PATCH": self._archive}
+            case ["", "v2", "custom-segments", "unarchive"]:
+                operations = {"PATCH": self._unarchive}
+            case ["", "v3", "custom-segments"]:
+                operations = {"GET": self._list, "POST": self._create}
+            case ["", "v3", "custom-segments", segment_id] if segment_id:
+                operations = {"GET": partial(self._get, segment_id), "PATCH": partial(self._update, segment_id)}
+            case _:
+                raise ApiError(404, "Not Found", "There is no such endpoint")
+        if request.method not in operations:
+            allowed = ", ".join(operations)
+            message = f"This endpoint takes {allowed}"
+            raise ApiError(405, "Method Not Allowed", message, headers={"Allow": allowed})
+        return operations[request.method]
+
+    def _authenticate_v2(self, request: Request) -> None:
+        app_key, database_name = request.headers.get("moe-appkey"), request.headers.get("moe-dbname")
+        if app_key is not None and not _same(app_key, self._credentials.app_key):
+            raise errors.unauthorized("Invalid APP KEY in the header MOE-APPKEY")
+        if database_name is not None and not _same(database_name, self._credentials.database_name):
+            raise errors.unauthorized("Invalid Database Name in the header MOE-DBNAME")
+        if app_key is None and database_name is None and self._dialect.v2_needs_workspace_header:
+            raise errors.unauthorized("The header MOE-DBNAME or MOE-APPKEY is missing")
+        username, password = _basic_credentials(request)
+        if not _same(username, self._credentials.workspace_id):
+            raise errors.invalid_app_key()
+        if not self._credentials.api_secret_set or not _same(password, self._credentials.api_key):
+            raise errors.secret_mismatch()
+
+    def _authenticate_v3(self, request: Request) -> None:
+        known = (
+            _same(request.headers.get("moe-appkey", ""), self._credentials.app_key),
+            _same(request.headers.get("moe-dbname", ""), self._credentials.database_name),
+        )
+        if not any(known):
+            raise errors.client_not_found()
+        username, password = _basic_credentials(request)
+        if not _same(username, self._credentials.workspace_id):
+            raise errors.invalid_app_key()
+        if not self._credentials.api_secret_set:
+            raise errors.secret_not_configured()
+        if not _same(password, self._credentials.api_key):
+            raise errors.secret_mismatch()
+
+    def _archive(self, request: Request) -> Answer:
+        segment = self._workspace.archive(*self._name_and_id(request))
+        return self._lifecycle_answer("Successfully archived the custom segment", segment)
+
+    def _unarchive(self, request: Request) -> Answer:
+        segment = self._workspace.unarchive(*self._name_and_id(request))
+        return self._lifecycle_answer("Successfully unarchived the custom segment", segment)
+
+    def _name_and_id(self, request: Request) -> tuple[str, str | None]:
+        fields = _json_object(request)
+        name = fields.get("name")
+        if not isinstance(name, str) or not name.strip():
+            raise ApiError(400, "Invalid Request", "name is required and must be a text that is not blank")
+        segment_id = fields.get(self._dialect.segment_id_key)
+        if segment_id is not None and not isinstance(segment_id, str):
+            raise ApiError(400, "Invalid Request", f"{self._dialect.segment_id_key} must be a text")
+        return name, segment_id or None
+
+    def _lifecycle_answer(self, message: str, segment: JsonObject) -> Answer:
+        payload = {"message": message, "success": True, "cs_name": segment["name"]}
+        if self._dialect.archive_shows_id:
+            payload["cs_id"] = segment["id"]
+        return json_answer(self._dialect.archive_status, payload)
+
+    def _get(self, segment_id: str, _request: Request) -> Answer:
+        if not is_object_id(segment_id):
+            raise self._dialect.malformed_id()
+        segment = self._workspace.get(segment_id)
+        if self._dialect.get_answers_list:
+            return segment_answer(200, [segment] if segment else [])
+        if segment is None:
+            raise errors.id_not_found(segment_id)
+        return segment_answer(200, segment)
+
+    def _list(self, request: Request) -> Answer:
+        # A form's rules, as servers apply them: a plus sign is a space here, so clients must send %20 and %2B.
+        parameters = urllib.parse.parse_qs(request.query, keep_blank_values=True)
+        names = parameters.get("name", [None])
+        return segment_answer(200, self._workspace.find(names[0]))
+
+    def _create(self, request: Request) -> Answer:
+        fields = _json_object(request)
+        name = rules.check_name(fields.get("name"))
+        included, excluded = _filter_groups(fields)
+        return segment_answer(201, self._workspace.create(name, included, excluded_filters=excluded))
+
+    def _update(self, segment_id: str, request: Request) -> Answer:
+        fields = _json_object(request)
+        included, excluded = _filter_groups(fields)
+        data = self._workspace.update(
+            segment_id,
+            included,
+            name=rules.check_name(fields["name"]) if "name" in fields else None,
+            updated_by=_optional_text(fields, "updated_by"),
+            excluded_filters=excluded,
+        )
+        return segment_answer(200, data)
+
+
+def _same(given: str, expected: str) -> bool:
+    # Compared as bytes: hmac.compare_digest takes texts of ASCII alone.
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
+
+
+def _basic_credentials(request: Request) -> tuple[str, str]:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        raise errors.unauthorized("The header Authorization is missing or is not Basic authentication")
+    try:
+        username, colon, password = base64.b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+    except ValueError:
+        raise errors.unauthorized("The header Authorization is not valid base64") from None
+    if not colon:
+        raise errors.unauthorized("The header Authorization does not hold a username and a password")
+    return username, password
+
+
+def _require_json_type(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != JSON_TYPE:
+        raise _invalid_body(request, "The header Content-Type must be application/json")
+
+
+def _json_object(request: Request) -> JsonObject:
+    try:
+        value = json.loads(request.body.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite_float)
+    except (ValueError, RecursionError):
+        raise _invalid_body(request, "The body is not JSON") from None
+    if not isinstance(value, dict) or _depth_exceeds(value, MAX_JSON_DEPTH):
+        raise _invalid_body(request, "The body is not a JSON object that could be a request")
+    return value
+
+
+def _invalid_body(request: Request, description: str) -> ApiError:
+    # v2 puts the reason into its description; v3 has one sentence for all.
+    if request.path.startswith("/v3/"):
+        return errors.invalid_format()
+    return ApiError(400, "Invalid Request", description)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large a number")
+    return number
+
+
+def _depth_exceeds(value: object, limit: int) -> bool:
+    level: list[object] = [value]
+    for _ in range(limit):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _filter_groups(fields: JsonObject) -> tuple[JsonObject, JsonObject | None]:
+    included = rules.check_group(fields.get("included_filters"))
+    if "excluded_filters" not in fields:
+        return included, None
+    return included, rules.check_group(fields["excluded_filters"], may_be_empty=True)
+
+
+def _optional_text(fields: JsonObject, key: str) -> str | None:
+    value = fields.get(key)
+    if value is not None and not isinstance(value, str):
+        raise errors.invalid_format()
+    return value

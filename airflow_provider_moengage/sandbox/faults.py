@@ -1,0 +1,172 @@
+"""Faults on demand: what goes wrong, with which request, and the queue of those still to come."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from airflow_provider_moengage.sandbox.errors import usual_error
+from airflow_provider_moengage.sandbox.messages import JSON_TYPE, Answer, Request, error_answer
+
+FaultKind = Literal["silence", "reset", "lost-answer", "half-body", "html", "empty"]
+
+UNANSWERED = ("silence", "reset", "lost-answer")
+WITHOUT_OWN_BODY = ("html", "empty")
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_FIRST_FINAL_STATUS, _FIRST_ERROR_STATUS, _LAST_STATUS = 200, 400, 599
+
+_HTML_PAGE = (
+    b"<!DOCTYPE html>\n<html><head><title>Web proxy</title></head>\n"
+    b"<body><h1>Please stand by</h1><p>Your request could not be forwarded.</p></body></html>\n"
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    What one request is to meet.
+
+    :param status: the status to answer instead of carrying the request out.
+    :param headers: headers to add to the answer, or to put in place of its own.
+    :param body: the body of the answer of this status: bytes, text, or what JSON can express. The documented error
+        of the status by default.
+    :param delay: how long to wait first, in seconds.
+    :param fault: what else goes wrong; see :meth:`Sandbox.fail_next`.
+    :param method: the HTTP method it strikes, or None for any.
+    :param path: a glob for the path as it is on the wire, or None for any.
+    :raises ValueError: when the arguments make no sense, alone or together.
+    """
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | str | dict[str, Any] | list[Any] | None = None
+    delay: float = 0.0
+    fault: FaultKind | None = None
+    method: str | None = None
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.fault is not None and self.fault not in get_args(FaultKind):
+            raise ValueError(f"fault must be one of {', '.join(get_args(FaultKind))}, not {self.fault!r}")
+        if self.status is not None and not _is_final_status(self.status):
+            raise ValueError(f"status must be a number from 200 to 599, not {self.status!r}")
+        if not isinstance(self.delay, int | float) or not math.isfinite(self.delay) or self.delay < 0:
+            raise ValueError(f"delay must be a number of seconds, zero or more, not {self.delay!r}")
+        for name, value in self.headers.items():
+            _check_header(name, value)
+        self._check_combination()
+
+    def _check_combination(self) -> None:
+        if self.fault in UNANSWERED and (self.status is not None or self.headers or self.body is not None):
+            raise ValueError(f"the fault {self.fault!r} sends no answer, so it takes no status, headers or body")
+        if self.fault in WITHOUT_OWN_BODY and self.body is not None:
+            raise ValueError(f"the fault {self.fault!r} has its own body, so it takes none")
+        if self.body is not None and self.status is None:
+            raise ValueError("a body needs a status to go with")
+        if self.fault is None and self.status is None and not self.headers and self.delay == 0:
+            raise ValueError("say what is to go wrong: a status, headers, a delay or a fault")
+
+    def strikes(self, method: str, path: str) -> bool:
+        """
+        Say whether a request is to meet this fault.
+
+        :param path: the path as it was on the wire, without the query.
+        """
+        return (self.method is None or self.method.upper() == method) and (
+            self.path is None or fnmatch.fnmatchcase(path, self.path)
+        )
+
+    def answer(self, request: Request, carry_out: Callable[[Request], Answer]) -> Answer:
+        """
+        Make the answer that the client gets, of which it may still see only one half.
+
+        :param carry_out: does what the request asks for. It is called only when the answer is the true one.
+        """
+        answer = self._answer(request, carry_out)
+        return replace(answer, headers=with_headers(answer.headers, self.headers))
+
+    def _answer(self, request: Request, carry_out: Callable[[Request], Answer]) -> Answer:
+        if self.fault == "html":
+            return Answer(self.status or 200, _HTML_PAGE, {"Content-Type": "text/html; charset=utf-8"})
+        if self.fault == "empty":
+            return Answer(self.status or 200, b"")
+        if self.status is None:
+            return carry_out(request)
+        if self.body is not None:
+            return Answer(self.status, _as_bytes(self.body), {"Content-Type": JSON_TYPE})
+        if self.status < _FIRST_ERROR_STATUS:
+            return Answer(self.status, b"")
+        return error_answer(request.path, usual_error(self.status))
+
+
+class FaultQueue:
+    """The faults still to come, the first first; safe to use from several threads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault, times: int = 1) -> None:
+        """
+        Queue a fault.
+
+        :param times: how many requests are to meet it.
+        :raises ValueError: when ``times`` is not at least 1.
+        """
+        if not isinstance(times, int) or isinstance(times, bool) or times < 1:
+            raise ValueError(f"times must be a whole number of requests, at least 1, not {times!r}")
+        with self._lock:
+            self._faults.extend([fault] * times)
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """
+        Take the first fault that strikes a request off the queue.
+
+        :return: the fault, or None when the request is to meet none.
+        """
+        with self._lock:
+            for position, fault in enumerate(self._faults):
+                if fault.strikes(method, path):
+                    return self._faults.pop(position)
+            return None
+
+    def pending(self) -> list[Fault]:
+        """List the faults that no request has met yet."""
+        with self._lock:
+            return list(self._faults)
+
+
+def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """
+    Put headers over others, whatever the case of their names.
+
+    :param headers: those below.
+    :param others: those above.
+    """
+    replaced = {name.lower() for name in others}
+    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **others}
+
+
+def _is_final_status(status: object) -> bool:
+    return isinstance(status, int) and not isinstance(status, bool) and _FIRST_FINAL_STATUS <= status <= _LAST_STATUS
+
+
+def _check_header(name: object, value: object) -> None:
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"a header's name must be a token, not {name!r}")
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        raise ValueError(f"the header {name} must have a text of one line as its value, not {value!r}")
+
+
+def _as_bytes(body: bytes | str | dict[str, Any] | list[Any]) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return body.encode() if isinstance(body, str) else json.dumps(body).encode()

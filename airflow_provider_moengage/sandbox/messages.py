@@ -1,0 +1,80 @@
+"""A request and an answer, as the API sees them: no sockets, no bytes of a head."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_moengage.sandbox.errors import ApiError
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    A request that has been read.
+
+    :param path: the path as it was on the wire, without the query.
+    :param query: the query as it was on the wire, without the question mark.
+    :param headers: the headers under their lower-case names; those sent twice are joined by a comma.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    An answer that is to be sent.
+
+    :param headers: what comes besides those that every answer has, or instead of them.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_answer(status: int, payload: Any) -> Answer:
+    """Answer with JSON."""
+    # ASCII alone: what a client sends as a lone surrogate can then be sent back.
+    return Answer(status, json.dumps(payload).encode("ascii"), {"Content-Type": JSON_TYPE})
+
+
+def segment_answer(status: int, data: Any) -> Answer:
+    """
+    Answer in the envelope of v3.
+
+    :param data: one segment or a list of them.
+    """
+    return json_answer(status, {"data": data, "response_id": _response_id(), "type": "custom_segment"})
+
+
+def error_answer(path: str, error: ApiError) -> Answer:
+    """
+    Refuse a request in the envelope of the API version that it spoke.
+
+    :param path: the path of the request: v3 below ``/v3/``, v2 elsewhere.
+    :param error: the reason.
+    """
+    if path.startswith("/v3/"):
+        reason = {"code": error.code, "message": error.message, **error.details}
+        payload = {"response_id": _response_id(), "type": "custom_segment", "error": reason}
+    else:
+        payload = {"title": error.code, "description": error.message, **error.details}
+    answer = json_answer(error.status, payload)
+    return Answer(answer.status, answer.body, {**answer.headers, **error.headers})
+
+
+def _response_id() -> str:
+    return "".join(secrets.choice(string.ascii_letters) for _ in range(8))

@@ -1,0 +1,248 @@
+"""The rules of a filter definition: its form, its limits, and when two of them are the same. Pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from airflow_provider_moengage.sandbox import errors
+
+JsonObject = dict[str, Any]
+
+MAX_NESTING_LEVELS = 6
+MAX_REFERENCED_SEGMENTS = 10
+MAX_QUERY_LENGTH = 262_144
+
+DATA_TYPES = frozenset(
+    {"string", "double", "bool", "datetime", "geopoint", "array_string", "array_double", "object", "array_object"}
+)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """
+    Whom a filter segment holds.
+
+    :param included_filters: the filter group that its users match.
+    :param excluded_filters: the filter group that its users do not match, if there is one.
+    """
+
+    included_filters: JsonObject
+    excluded_filters: JsonObject | None = None
+
+    def filters(self) -> Iterator[JsonObject]:
+        """Walk through all filters, those inside nested filters included."""
+        groups = [self.included_filters]
+        if self.excluded_filters is not None:
+            groups.append(self.excluded_filters)
+        while groups:
+            for item in groups.pop()["filters"]:
+                yield item
+                if item["filter_type"] == "nested_filters":
+                    groups.append(item)
+
+    def references(self) -> list[JsonObject]:
+        """List the filters that refer to other segments."""
+        return [item for item in self.filters() if item["filter_type"] == "custom_segments"]
+
+    @cached_property
+    def canonical(self) -> str:
+        """
+        The definition as text; equal texts mean equal definitions.
+
+        Neither keys nor the filters of a group have an order, and an empty group of excluded filters is none.
+        """
+        groups = [_in_order(self.included_filters)]
+        if self.excluded_filters is not None and self.excluded_filters["filters"]:
+            groups.append(_in_order(self.excluded_filters))
+        return _compact(groups)
+
+    def has_nested_filters(self) -> bool:
+        """Say whether any filter is a group of filters."""
+        return any(item["filter_type"] == "nested_filters" for item in self.filters())
+
+
+@dataclass(frozen=True)
+class ReferencedSegment:
+    """
+    A filter segment that a definition refers to.
+
+    :param id: its id.
+    :param definition: its own definition, which counts toward the limits.
+    """
+
+    id: str
+    definition: Definition
+
+
+Resolve = Callable[[JsonObject], "ReferencedSegment | None"]
+"""From a ``custom_segments`` filter to the segment it means; None for what does not count, such as file segments."""
+
+
+def check_name(name: object) -> str:
+    """
+    Check the name of a segment.
+
+    :return: the name.
+    :raises ApiError: when it is not a text, is blank, or contains HTML characters.
+    """
+    if not isinstance(name, str):
+        raise errors.invalid_format()
+    if not name.strip() or "<" in name or ">" in name:
+        raise errors.invalid_definition()
+    return name
+
+
+def check_group(group: object, *, may_be_empty: bool = False) -> JsonObject:
+    """
+    Check the form of a filter group, as far as the documents give one. Unknown keys are welcome.
+
+    :param may_be_empty: whether the group may do without filters.
+    :return: the group.
+    :raises ApiError: when its form is wrong or it cannot mean anything.
+    """
+    if not isinstance(group, dict) or group.get("filter_operator") not in ("and", "or"):
+        raise errors.invalid_format()
+    filters = group.get("filters")
+    if not isinstance(filters, list):
+        raise errors.invalid_format()
+    if not filters and not may_be_empty:
+        raise errors.invalid_definition()
+    for item in filters:
+        _check_filter(item)
+    return group
+
+
+def _check_filter(item: object) -> None:
+    if not isinstance(item, dict):
+        raise errors.invalid_format()
+    match item.get("filter_type"):
+        case "user_attributes":
+            _require_texts(item, "name", "data_type", "operator")
+            if item["data_type"] not in DATA_TYPES:
+                raise errors.invalid_definition()
+        case "actions":
+            _check_action(item)
+        case "custom_segments":
+            _require_texts(item, "id" if "id" in item else "name")
+        case "nested_filters":
+            check_group(item)
+        case "psychographic_event":
+            pass  # no document gives its form
+        case str():
+            raise errors.invalid_definition()
+        case _:
+            raise errors.invalid_format()
+
+
+def _check_action(item: JsonObject) -> None:
+    _require_texts(item, "action_name")
+    if not isinstance(item.get("executed"), bool):
+        raise errors.invalid_format()
+    if not isinstance(item.get("execution"), dict) or not isinstance(item.get("primary_time_range"), dict):
+        raise errors.invalid_format()
+    attributes = item.get("attributes", {"filters": []})
+    if not isinstance(attributes, dict) or not isinstance(attributes.get("filters"), list):
+        raise errors.invalid_format()
+
+
+def _require_texts(item: JsonObject, *keys: str) -> None:
+    for key in keys:
+        value = item.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise errors.invalid_format()
+
+
+def check_limits(definition: Definition, resolve: Resolve, *, own_id: str | None = None) -> None:
+    """
+    Check what a definition refers to.
+
+    :param resolve: finds the segment behind a reference, or raises when there is none.
+    :param own_id: the id of the segment that is to get this definition, when it already exists.
+    :raises ApiError: when the definition contains itself or exceeds a limit.
+    """
+    if own_id is not None:
+        _check_no_cycle(definition, resolve, own_id)
+    if nesting_level(definition, resolve) > MAX_NESTING_LEVELS:
+        raise errors.too_many_levels(MAX_NESTING_LEVELS)
+    if len({segment.id for segment in _referenced(definition, resolve)}) > MAX_REFERENCED_SEGMENTS:
+        raise errors.too_many_segments(MAX_REFERENCED_SEGMENTS)
+    if expanded_length(definition, resolve) > MAX_QUERY_LENGTH:
+        raise errors.query_too_long()
+
+
+def _referenced(definition: Definition, resolve: Resolve) -> Iterator[ReferencedSegment]:
+    for reference in definition.references():
+        segment = resolve(reference)
+        if segment is not None:
+            yield segment
+
+
+def _check_no_cycle(definition: Definition, resolve: Resolve, own_id: str) -> None:
+    seen: set[str] = set()
+    to_visit = [definition]
+    while to_visit:
+        for segment in _referenced(to_visit.pop(), resolve):
+            if segment.id == own_id:
+                raise errors.circular_reference()
+            if segment.id not in seen:
+                seen.add(segment.id)
+                to_visit.append(segment.definition)
+
+
+def nesting_level(definition: Definition, resolve: Resolve) -> int:
+    """
+    Count the levels of a definition.
+
+    Plain filters make one level. A referenced segment adds its own levels plus one, and only the deepest counts;
+    nested filters add one level in all, however many there are.
+
+    :param resolve: finds the segment behind a reference.
+    :raises ApiError: as soon as a chain of references alone exceeds the limit, which also ends circular ones.
+    """
+    known: dict[str, int] = {}
+
+    def level(definition: Definition, chain: int) -> int:
+        if chain > MAX_NESTING_LEVELS:
+            raise errors.too_many_levels(MAX_NESTING_LEVELS)
+        deepest = 0
+        for segment in _referenced(definition, resolve):
+            if segment.id not in known:
+                known[segment.id] = level(segment.definition, chain + 1)
+            deepest = max(deepest, known[segment.id])
+        return deepest + 1 + definition.has_nested_filters()
+
+    return level(definition, 1)
+
+
+def expanded_length(definition: Definition, resolve: Resolve) -> int:
+    """
+    Count the characters of a definition as compact JSON, every reference with the definition that it stands for.
+
+    :param resolve: finds the segment behind a reference; the references must not be circular.
+    """
+    known: dict[str, int] = {}
+
+    def length(definition: Definition) -> int:
+        total = len(_compact(definition.included_filters))
+        if definition.excluded_filters is not None:
+            total += len(_compact(definition.excluded_filters))
+        for segment in _referenced(definition, resolve):
+            if segment.id not in known:
+                known[segment.id] = length(segment.definition)
+            total += known[segment.id]
+        return total
+
+    return length(definition)
+
+
+def _in_order(group: JsonObject) -> JsonObject:
+    filters = [_in_order(item) if item["filter_type"] == "nested_filters" else item for item in group["filters"]]
+    return {**group, "filters": sorted(filters, key=_compact)}
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,251 @@
+"""The sandbox: what people start, look into, and break on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_moengage.sandbox.api import Credentials, SegmentsApi
+from airflow_provider_moengage.sandbox.dialects import DIALECTS
+from airflow_provider_moengage.sandbox.faults import Fault, FaultKind, FaultQueue
+from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
+from airflow_provider_moengage.sandbox.server import Log, SandboxServer
+from airflow_provider_moengage.sandbox.workspace import Clock, SegmentKind, Workspace, utc_now
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from airflow_provider_moengage.sandbox.rules import JsonObject
+
+DialectName = Literal["seeds", "today"]
+
+_ALL_ADDRESSES = ("", "0.0.0.0")  # noqa: S104 - these are recognised here, not listened at
+
+
+class Sandbox:
+    """
+    A MoEngage workspace on localhost.
+
+    Use it as a context manager, or call :meth:`start` and :meth:`stop`. It starts once; afterwards its journal and
+    its segments can still be looked at.
+
+    :param port: the port to listen at; 0 takes a free one.
+    :param host: the IPv4 address or name to listen at.
+    :param dialect: ``seeds`` answers as the documents of 2023 say, ``today`` as the servers now in service.
+    :param workspace_id: the Basic username.
+    :param api_key: the Basic password.
+    :param app_key: the value of MOE-APPKEY; the workspace id by default.
+    :param database_name: the value of MOE-DBNAME.
+    :param clock: tells the time, as an aware datetime; move it to make segments age.
+    :param log: gets one line a request, without line end; silent by default.
+    :raises ValueError: when the dialect is unknown, or the clock's time has no zone.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        dialect: DialectName = "seeds",
+        workspace_id: str = "SANDBOXWORKSPACE",
+        api_key: str = "sandbox-data-api-key",
+        app_key: str | None = None,
+        database_name: str = "SandboxDB",
+        clock: Clock = utc_now,
+        log: Log | None = None,
+    ) -> None:
+        if dialect not in DIALECTS:
+            raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
+        if clock().tzinfo is None:
+            raise ValueError("the clock must tell an aware datetime, for example datetime.now(timezone.utc)")
+        self._port = port
+        self._host = host
+        self._dialect = DIALECTS[dialect]
+        self._credentials = Credentials(workspace_id, api_key, app_key or workspace_id, database_name)
+        self._clock = clock
+        self._log = log
+        self._workspace = Workspace(clock)
+        self._journal = Journal()
+        self._faults = FaultQueue()
+        self._server: SandboxServer | None = None
+        self._stopped = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """
+        Begin to answer.
+
+        :raises RuntimeError: when it was started before.
+        :raises OSError: when it cannot listen at its host and port.
+        """
+        if self._server is not None:
+            raise RuntimeError("this sandbox was started before; make another one")
+        self._server = SandboxServer(
+            (self._host, self._port),
+            answer=SegmentsApi(self._workspace, self._credentials, self._dialect).answer,
+            journal=self._journal,
+            faults=self._faults,
+            clock=self._clock,
+            log=self._log,
+        )
+        self._server.start()
+
+    def stop(self) -> None:
+        """Close all connections and end all threads; a sandbox that does not run stays as it is."""
+        if self._server is not None and not self._stopped:
+            self._stopped = True
+            self._server.stop()
+
+    @property
+    def url(self) -> str:
+        """
+        The base URL for this machine, such as ``http://127.0.0.1:54321``.
+
+        :raises RuntimeError: before the start, when there is none yet.
+        """
+        if self._server is None:
+            raise RuntimeError("this sandbox is not started: use it in a with statement, or call start()")
+        host = "127.0.0.1" if self._host in _ALL_ADDRESSES else self._host
+        return f"http://{host}:{self._server.server_port}"
+
+    @property
+    def connection(self) -> JsonObject:
+        """
+        The Airflow connection to this sandbox: written as JSON, the value of an ``AIRFLOW_CONN_...`` variable.
+
+        :raises RuntimeError: before the start.
+        """
+        extra = {}
+        if self._credentials.app_key != self._credentials.workspace_id:
+            extra["app_key"] = self._credentials.app_key
+        if self._dialect.segment_id_key != "segment_id":
+            extra["segment_id_key"] = self._dialect.segment_id_key
+        return {
+            "conn_type": "moengage",
+            "login": self._credentials.workspace_id,
+            "password": self._credentials.api_key,
+            "host": self.url,
+            "extra": extra,
+        }
+
+    @property
+    def api_secret_set(self) -> bool:
+        """Whether the workspace has an API key; set it to False to see what v3 then answers (409)."""
+        return self._credentials.api_secret_set
+
+    @api_secret_set.setter
+    def api_secret_set(self, value: bool) -> None:
+        self._credentials.api_secret_set = value
+
+    @property
+    def segments(self) -> list[JsonObject]:
+        """
+        Copies of all segments, the oldest first, those included that the API no longer shows.
+
+        Each has ``name``, ``id``, ``created_time``, ``updated_time``, ``type``, ``source``, ``description``,
+        ``updated_by``, ``archived``, ``archived_time`` and, when it is a filter segment, ``included_filters``.
+        """
+        return self._workspace.everything()
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """The journal: all requests so far, in the order of their answers."""
+        return self._journal.requests()
+
+    @property
+    def pending_faults(self) -> list[Fault]:
+        """The faults that no request has met yet, in their order."""
+        return self._faults.pending()
+
+    def add_segment(
+        self,
+        *,
+        name: str,
+        age: timedelta | None = None,
+        created_time: datetime | None = None,
+        kind: SegmentKind = "filter",
+        source: str = "API",
+        archived: bool = False,
+        included_filters: JsonObject | None = None,
+        **fields: Any,
+    ) -> JsonObject:
+        """
+        Put a segment into the workspace without a request, past the limits and the duplicate check.
+
+        :param name: its name.
+        :param age: how long ago it was created; not together with ``created_time``.
+        :param created_time: when it was created; now, when neither is given. Without a zone it is in UTC.
+        :param kind: ``filter`` or ``file``.
+        :param source: where it comes from; anything but ``API`` and ``DASHBOARD`` makes it externally managed.
+        :param archived: whether it is archived, since now or since the field ``archived_time``.
+        :param included_filters: its filter group; one of its own by default.
+        :param fields: ``id``, ``updated_time``, ``archived_time``, ``type``, ``description``, ``updated_by``,
+            ``excluded_filters``, and any field that the API does not document, which every answer then shows.
+        :return: the segment, as in :attr:`segments`.
+        :raises ValueError: when the arguments contradict each other, or the name or id is taken.
+        """
+        return self._workspace.add(
+            name,
+            age=age,
+            created_time=created_time,
+            kind=kind,
+            source=source,
+            archived=archived,
+            included_filters=included_filters,
+            **fields,
+        )
+
+    def fail_next(
+        self,
+        times: int = 1,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | str | dict[str, Any] | list[Any] | None = None,
+        delay: float = 0.0,
+        fault: FaultKind | None = None,
+        method: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        """
+        Let the next requests meet a fault. Several calls queue up.
+
+        The faults:
+
+        - ``silence`` reads the request and never answers, until the client gives up or the sandbox stops;
+        - ``reset`` resets the connection before the body is read;
+        - ``lost-answer`` carries the request out, then resets the connection;
+        - ``half-body`` announces the true length, sends half of the body, and closes;
+        - ``html`` answers 200, or ``status``, with an HTML page, as a proxy does;
+        - ``empty`` answers 200, or ``status``, with an empty body.
+
+        :param times: how many requests meet it.
+        :param status: the status to answer instead of carrying the request out.
+        :param headers: headers to add to the answer.
+        :param body: the body that goes with ``status``; the documented error by default.
+        :param delay: how long to wait first, in seconds.
+        :param fault: one of the faults above.
+        :param method: strike only requests of this HTTP method.
+        :param path: strike only requests whose path, as it is on the wire, matches this glob.
+        :raises ValueError: when the arguments make no sense, alone or together.
+        """
+        wanted = Fault(
+            status=status,
+            headers=dict(headers or {}),
+            body=body,
+            delay=delay,
+            fault=fault,
+            method=method,
+            path=path,
+        )
+        self._faults.add(wanted, times)

@@ -1,0 +1,77 @@
+"""One poll for all, driven by Airflow's own manager as the triggerer drives it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
+from tests.support import NOTHING
+
+shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="shared streams came with Airflow 3.3")
+
+
+async def wait_for(manager, trigger_id, trigger):
+    """Do what the triggerer does with a trigger that has a shared stream."""
+    key = trigger.shared_stream_key()
+    try:
+        stream = manager.subscribe(trigger_id=trigger_id, trigger=trigger, key=key)
+        return [event.payload async for event in trigger.filter_shared_stream(stream)][0]
+    finally:
+        await manager.unsubscribe(trigger_id, key)
+
+
+async def wait_together(triggers):
+    manager = shared_stream.SharedStreamManager()
+    return await asyncio.gather(*(wait_for(manager, number, trigger) for number, trigger in enumerate(triggers)))
+
+
+def test_who_shares():
+    def key(**arguments):
+        return SegmentExistsTrigger(**arguments).shared_stream_key()
+
+    assert key(name="a") == key(name="b")
+    assert key(name="a") != key(name="a", moengage_conn_id="other")
+    assert key(name="a") != key(name="a", poll_interval=60)
+    assert key(segment_id="a") is None
+
+
+def test_a_thousand_wait_with_one_request_an_interval(sandbox):
+    """Two intervals with nothing, one with an error, one in which all segments are there."""
+    names = [f"camp {number}" for number in range(1_000)]
+    ids = {name: sandbox.add_segment(name=name)["id"] for name in names}
+    sandbox.fail_next(2, status=200, body=NOTHING)
+    sandbox.fail_next(status=503)
+
+    events = asyncio.run(wait_together([SegmentExistsTrigger(name=name, poll_interval=0.1) for name in names]))
+
+    assert {event["segment"]["name"]: event["segment"]["id"] for event in events} == ids
+    assert [(request.method, request.path, request.query) for request in sandbox.requests] == [
+        ("GET", "/v3/custom-segments", "")
+    ] * 4
+    assert {request.connection for request in sandbox.requests} == {1}
+
+
+def test_only_the_names_that_are_there(sandbox):
+    sandbox.add_segment(name="camp")
+
+    async def both():
+        manager = shared_stream.SharedStreamManager()
+        waiting = asyncio.create_task(wait_for(manager, 1, SegmentExistsTrigger(name="Camp", poll_interval=0)))
+        event = await wait_for(manager, 2, SegmentExistsTrigger(name="camp", poll_interval=0))
+        assert not waiting.done()
+        waiting.cancel()
+        await manager.stop_all()
+        return event
+
+    assert asyncio.run(both())["segment"]["name"] == "camp"
+
+
+def test_a_wrong_key_reaches_all(sandbox):
+    sandbox.fail_next(status=401)
+    triggers = [SegmentExistsTrigger(name=name, poll_interval=0.05) for name in "abc"]
+    events = asyncio.run(wait_together(triggers))
+    assert Counter(event["status"] for event in events) == {"failed": 3}
+    assert len(sandbox.requests) == 1
