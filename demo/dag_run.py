@@ -1,6 +1,7 @@
 """
-One run of the example DAG, as ``airflow dags test segment_lifecycle`` makes it, with a sensor that looks more often
-and without retries: nobody watches a demo for ten minutes.
+One run of the example DAG, as ``airflow dags test segment_lifecycle`` makes it.
+
+Only that the sensor looks more often and nothing is retried: nobody watches a demo for ten minutes.
 
 Called by run.py, in a process of its own: SECONDS_BETWEEN_LOOKS, STATES_FILE.
 """

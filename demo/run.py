@@ -121,7 +121,11 @@ def tell(request: RecordedRequest, sandbox: Sandbox) -> None:
     verb = {"archive": "archive", "unarchive": "unarchive"}.get(request.path.rpartition("/")[2])
     there = any(segment["name"] == SEGMENT for segment in sandbox.segments)
     if request.method == "GET":
-        outcome = "it exists" if there else f"not there yet; the task defers, the trigger looks every {SECONDS_BETWEEN_LOOKS} s"
+        outcome = (
+            "it exists"
+            if there
+            else f"not there yet; the task defers, the trigger looks every {SECONDS_BETWEEN_LOOKS} s"
+        )
         task = "wait_for_segment"
     else:
         outcome = "archived" if verb == "archive" else "active again" if verb else "the filters are those of this run"

@@ -39,7 +39,7 @@ DIALECTS = ("seeds", "today")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors on the newest Airflow; an older one warns of what its own libraries have done since."""
-    if AIRFLOW_VERSION < Version("3.3"):
+    if Version("3.3") > AIRFLOW_VERSION:
         config.addinivalue_line("filterwarnings", "default")
 
 
@@ -84,7 +84,7 @@ def run_dag(airflow_database: None, capfd: pytest.CaptureFixture[str]) -> Callab
 
     def run(dag: Any, logical_date: datetime | None = None) -> Run:
         _save(dag)
-        name = "logical_date" if AIRFLOW_VERSION >= Version("3") else "execution_date"
+        name = "logical_date" if Version("3") <= AIRFLOW_VERSION else "execution_date"
         dag_run = dag.test(**({name: logical_date} if logical_date else {}))
         tasks = {ti.task_id: ti for ti in dag_run.get_task_instances()}
         log = "".join(capfd.readouterr())
@@ -101,7 +101,7 @@ def run_dag(airflow_database: None, capfd: pytest.CaptureFixture[str]) -> Callab
 
 def _save(dag: Any) -> None:
     """Write the DAG to the database, as the DAG processor does with what it finds in a file. Airflow 2 needs none."""
-    if AIRFLOW_VERSION < Version("3"):
+    if Version("3") > AIRFLOW_VERSION:
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.serialized_dag import SerializedDagModel
@@ -109,13 +109,10 @@ def _save(dag: Any) -> None:
 
     try:
         from airflow.serialization.definitions.dag import SerializedDAG
-        from airflow.serialization.serialized_objects import DagSerialization as Serializer
     except ImportError:  # before Airflow 3.2
         from airflow.serialization.serialized_objects import SerializedDAG
 
-        Serializer = SerializedDAG
-
     DagBundlesManager().sync_bundles_to_db()
-    serialized = LazyDeserializedDAG(data=Serializer.to_dict(dag))
+    serialized = LazyDeserializedDAG.from_dag(dag)
     SerializedDAG.bulk_write_to_db("dags-folder", None, [serialized])
     SerializedDagModel.write_dag(serialized, bundle_name="dags-folder")

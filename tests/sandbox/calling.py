@@ -80,7 +80,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)  # noqa: S603 - our own
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
 
 
 def read_all(connection: socket.socket) -> bytes:

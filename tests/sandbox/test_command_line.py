@@ -30,9 +30,7 @@ def start() -> Iterator[Start]:
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [*COMMAND, "--port", "0", *arguments]
-        process = subprocess.Popen(  # noqa: S603 - our own
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)
         return process
 

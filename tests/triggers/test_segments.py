@@ -10,7 +10,8 @@ from tests.support import NOTHING
 
 
 async def first_event(stream):
-    return [event.payload async for event in stream][0]
+    (payload,) = [event.payload async for event in stream]
+    return payload
 
 
 def fire(**arguments):

@@ -18,7 +18,8 @@ async def wait_for(manager, trigger_id, trigger):
     key = trigger.shared_stream_key()
     try:
         stream = manager.subscribe(trigger_id=trigger_id, trigger=trigger, key=key)
-        return [event.payload async for event in trigger.filter_shared_stream(stream)][0]
+        (payload,) = [event.payload async for event in trigger.filter_shared_stream(stream)]
+        return payload
     finally:
         await manager.unsubscribe(trigger_id, key)
 

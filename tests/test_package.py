@@ -1,0 +1,83 @@
+"""The package as others get it: its metadata, what Airflow sees of it, and what a wheel holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+import airflow_provider_moengage
+from airflow_provider_moengage import get_provider_info
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def test_airflow_accepts_the_metadata():
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_airflow_finds_the_provider(airflow_database):
+    program = Path(sys.executable).with_name("airflow")
+
+    def rows(what):
+        command = [program, "providers", what, "--output", "json"]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    (listed,) = [row for row in rows("list") if row["package_name"] == "airflow-provider-moengage"]
+    assert listed["version"] == airflow_provider_moengage.__version__
+    (hook,) = [row for row in rows("hooks") if row["connection_type"] == "moengage"]
+    assert hook["class"] == "airflow_provider_moengage.hooks.moengage.MoEngageHook"
+    assert hook["conn_id_attribute_name"] == "moengage_conn_id"
+
+
+def test_the_dependencies():
+    metadata = distribution("airflow-provider-moengage").metadata
+    names = {re.match(r"[a-z-]+", requirement)[0] for requirement in metadata.get_all("Requires-Dist")}
+    assert names == {"apache-airflow", "apache-airflow-providers-common-compat", "pendulum", "requests"}
+    assert metadata["Requires-Python"] == ">=3.10"
+
+
+def test_a_wheel_holds_the_package_alone(tmp_path):
+    hatchling = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path]
+    subprocess.run(hatchling, cwd=REPOSITORY, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    top = {name.split("/")[0] for name in names}
+    version = airflow_provider_moengage.__version__
+    assert top == {"airflow_provider_moengage", f"airflow_provider_moengage-{version}.dist-info"}
+    assert {"airflow_provider_moengage/py.typed", "airflow_provider_moengage/sandbox/__main__.py"} <= set(names)
+
+
+def test_the_version_stands_in_one_place():
+    assert distribution("airflow-provider-moengage").version == airflow_provider_moengage.__version__
+    assert not re.search(r"^version *=", (REPOSITORY / "pyproject.toml").read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("module", ["airflow_provider_moengage", "airflow_provider_moengage.sandbox"])
+def test_what_needs_no_airflow_imports_none(module):
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"airflow", "requests"} & set(loaded)
+
+
+def test_the_client_needs_no_airflow():
+    code = "import sys; from airflow_provider_moengage.client import MoEngageClient; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "airflow" not in loaded
+    assert "airflow_provider_moengage.sandbox" not in loaded
+
+
+def test_the_sandbox_and_the_client_know_nothing_of_each_other():
+    package = Path(airflow_provider_moengage.__file__).parent
+    for folder, other in (("client", "sandbox"), ("sandbox", "client")):
+        for module in (package / folder).rglob("*.py"):
+            assert f"airflow_provider_moengage.{other}" not in module.read_text(), module
