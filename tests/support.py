@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pendulum
@@ -42,3 +43,15 @@ def client_of(sandbox: Sandbox, **changed: Any) -> MoEngageClient:
 def new_dag(dag_id: str, **arguments: Any) -> DAG:
     """Make a DAG that runs when it is asked to, on every version of Airflow."""
     return DAG(dag_id, schedule=None, start_date=pendulum.datetime(2026, 1, 1), **arguments)
+
+
+def dags_of(file: Path) -> list[DAG]:
+    """Load the DAGs of a file, as Airflow does."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # before Airflow 3.2
+        from airflow.models.dagbag import DagBag
+
+    bag = DagBag(file)
+    assert not bag.import_errors
+    return list(bag.dags.values())
