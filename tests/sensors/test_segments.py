@@ -48,8 +48,10 @@ class TestWaiting:
         run = run_dag(sensor_dag(**wanted, **mode))
 
         assert run.states == {"wait": "success"}
+        assert run.tries == {"wait": 1}
         assert run.xcoms["wait"]["name"] == "camp diwali"
         assert len(sandbox.requests) == 4
+        assert ("from the triggerer" in run.log) == ("deferrable" in mode)
 
     def test_trouble_is_not_yet(self, sandbox, run_dag, mode, wanted):
         for trouble in ({"status": 429}, {"status": 500}, {"fault": "reset"}, {"fault": "html"}):
@@ -68,7 +70,9 @@ class TestWaiting:
         returned = []
         for mode in MODES.values():
             sandbox.fail_next(status=200, body=NOTHING)
-            returned.append(run_dag(sensor_dag(**wanted, **mode)).xcoms["wait"])
+            run = run_dag(sensor_dag(**wanted, **mode))
+            assert run.tries == {"wait": 1}
+            returned.append(run.xcoms["wait"])
         assert returned[0] == returned[1] == returned[2]
 
 
