@@ -103,19 +103,7 @@ class MoEngageClient:
         self.database_name = database_name
         self.segment_id_key = segment_id_key
         self.timeout = timeout
-        self._session = requests.Session()
-        # As bytes: requests encodes text as latin-1, which not every key fits.
-        self._session.auth = HTTPBasicAuth(workspace_id.encode(), api_key.encode())
-        self._session.headers.update(
-            {
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "MOE-APPKEY": app_key,
-                "User-Agent": f"airflow-provider-moengage/{__version__} {requests.utils.default_user_agent()}",
-            }
-        )
-        # Plain http goes to loopback only, where a proxy of the environment would be in the way.
-        self._session.trust_env = urlsplit(self.base_url).scheme == "https"
+        self._session = _session_of(self.base_url, workspace_id, api_key, app_key)
         self._secrets = (base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode(), api_key)
 
     def __repr__(self) -> str:
@@ -272,7 +260,7 @@ class MoEngageClient:
             raise RequestTimeoutError(
                 f"no answer from {self.base_url} (connect timeout {connect:g} s, read timeout {read:g} s)", call=call
             ) from None
-        except requests.RequestException as error:
+        except OSError as error:  # every error of requests is one, and so is a CA bundle that is not there
             raise ConnectionFailedError(self._redacted(f"{self.base_url}: {error}"), call=call) from None
         if response.status_code >= 400:
             raise error_from_answer(
@@ -346,3 +334,20 @@ class MoEngageClient:
 
 def _segment_path(segment_id: str) -> str:
     return f"/v3/custom-segments/{path_segment(check_text('segment_id', segment_id))}"
+
+
+def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str) -> requests.Session:
+    session = requests.Session()
+    # As bytes: requests encodes text as latin-1, which not every key fits.
+    session.auth = HTTPBasicAuth(workspace_id.encode(), api_key.encode())
+    session.headers.update(
+        {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "MOE-APPKEY": app_key,
+            "User-Agent": f"airflow-provider-moengage/{__version__} {requests.utils.default_user_agent()}",
+        }
+    )
+    # Plain http goes to loopback only, where a proxy of the environment would be in the way.
+    session.trust_env = urlsplit(base_url).scheme == "https"
+    return session

@@ -102,7 +102,7 @@ class SegmentExistsTrigger(BaseEventTrigger):
         """
 
         def by_name(client: MoEngageClient) -> dict[str, Any]:
-            return {segment["name"]: segment for segment in client.list_segments() if "name" in segment}
+            return {str(segment.get("name")): segment for segment in client.list_segments()}
 
         async for seen in _looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], by_name):
             yield seen

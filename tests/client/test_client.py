@@ -315,6 +315,11 @@ class TestTrouble:
         ):
             client.list_segments()
 
+    def test_a_ca_bundle_that_is_not_there(self, monkeypatch):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+        with pytest.raises(ConnectionFailedError, match="/nowhere/ca.pem"):
+            MoEngageClient("W", "K", base_url="https://127.0.0.1:9").list_segments()
+
     def test_nobody_listens(self):
         with Sandbox() as sandbox:
             client = client_of(sandbox)
