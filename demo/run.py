@@ -118,23 +118,29 @@ def requests_until_the_end(sandbox: Sandbox, airflow: subprocess.Popen[bytes]) -
 
 def tell(request: RecordedRequest, sandbox: Sandbox) -> None:
     """Say what a request did; when the sensor has looked in vain, be marketing and create the segment."""
-    verb = {"archive": "archive", "unarchive": "unarchive"}.get(request.path.rpartition("/")[2])
-    there = any(segment["name"] == SEGMENT for segment in sandbox.segments)
-    if request.method == "GET":
-        outcome = (
-            "it exists"
-            if there
-            else f"not there yet; the task defers, the trigger looks every {SECONDS_BETWEEN_LOOKS} s"
-        )
-        task = "wait_for_segment"
-    else:
-        outcome = "archived" if verb == "archive" else "active again" if verb else "the filters are those of this run"
-        task = verb or "update_filters"
+    task, outcome = step_of(request)
+    missing = all(segment["name"] != SEGMENT for segment in sandbox.segments)
+    if request.status is None or request.status >= 400:
+        outcome = "refused"
+    elif missing:
+        outcome = f"not there yet; the task defers, the trigger looks every {SECONDS_BETWEEN_LOOKS} s"
     target = request.path + (f"?{unquote(request.query)}" if request.query else "")
     say(f"  {task:<17} {request.method:<6} {target}\n{'':<20}{request.status}, {outcome}")
-    if not there:
+    if missing:
         sandbox.add_segment(name=SEGMENT, source="DASHBOARD")
         say(f"  {'':<17} (now marketing creates {SEGMENT} in the dashboard; 300 s is the default between two looks)")
+
+
+def step_of(request: RecordedRequest) -> tuple[str, str]:
+    """Tell which task sends such a request, and what has happened when it succeeds."""
+    match request.method, request.path.rpartition("/")[2]:
+        case "GET", _:
+            return "wait_for_segment", "it exists"
+        case _, "archive":
+            return "archive", "archived"
+        case _, "unarchive":
+            return "unarchive", "active again"
+    return "update_filters", "the filters are those of this run"
 
 
 def show_segments(title: str, sandbox: Sandbox) -> None:

@@ -18,6 +18,7 @@ from airflow_provider_moengage.client.errors import (
     ConnectionFailedError,
     InvalidInputError,
     MoEngageError,
+    OtherSegmentError,
     RedirectError,
     RequestTimeoutError,
     SegmentNotFoundError,
@@ -27,10 +28,12 @@ from airflow_provider_moengage.client.errors import (
 )
 from airflow_provider_moengage.client.filters import check_filter_group
 from airflow_provider_moengage.client.inputs import (
-    check_credential,
+    check_api_key,
     check_header_value,
     check_one_of,
+    check_seconds,
     check_text,
+    check_workspace_id,
     json_bytes,
 )
 from airflow_provider_moengage.client.retry import retry_after
@@ -78,17 +81,14 @@ class MoEngageClient:
         timeout: tuple[float, float] = (5, 30),
     ) -> None:
         app_key = app_key or workspace_id
-        check_credential("workspace_id", workspace_id)
-        if ":" in workspace_id:
-            raise InvalidInputError("workspace_id must not have a colon, which ends the user name of Basic auth.")
-        check_credential("api_key", api_key)
+        connect_timeout, read_timeout = timeout
+        check_workspace_id("workspace_id", workspace_id)
+        check_api_key("api_key", api_key)
         check_header_value("app_key", app_key)
         if database_name:
             check_header_value("database_name", database_name)
         if segment_id_key not in ("segment_id", "cs_id"):
-            raise InvalidInputError(f'segment_id_key must be "segment_id" or "cs_id", not {segment_id_key!r}.')
-        if not all(0 < seconds < float("inf") for seconds in timeout):
-            raise InvalidInputError(f"timeout must be two positive, finite numbers of seconds, not {timeout!r}.")
+            raise InvalidInputError('segment_id_key must be "segment_id" or "cs_id".')
         self.workspace_id = workspace_id
         self.data_center = None if data_center is None else data_center_of(data_center)
         if base_url:
@@ -102,7 +102,7 @@ class MoEngageClient:
             )
         self.database_name = database_name
         self.segment_id_key = segment_id_key
-        self.timeout = timeout
+        self.timeout = (check_seconds("connect timeout", connect_timeout), check_seconds("read timeout", read_timeout))
         self._session = _session_of(self.base_url, workspace_id, api_key, app_key)
         self._secrets = (base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode(), api_key)
 
@@ -131,6 +131,7 @@ class MoEngageClient:
         :param segment_id: its id, which wins over the name.
         :return: ``{"message": ..., "success": true, "cs_name": ...}``.
         :raises SegmentNotFoundError: when there is no such segment.
+        :raises OtherSegmentError: when the server says that it has archived another segment than that of the id.
         """
         return self._set_archived("archive", name, segment_id)
 
@@ -261,7 +262,7 @@ class MoEngageClient:
                 f"no answer from {self.base_url} (connect timeout {connect:g} s, read timeout {read:g} s)", call=call
             ) from None
         except OSError as error:  # every error of requests is one, and so is a CA bundle that is not there
-            raise ConnectionFailedError(self._redacted(f"{self.base_url}: {error}"), call=call) from None
+            raise ConnectionFailedError(self._redacted(f"{self.base_url}: {_reason(error)}"), call=call) from None
         if response.status_code >= 400:
             raise error_from_answer(
                 response.status_code,
@@ -286,6 +287,12 @@ class MoEngageClient:
         if answer.get("success") is False:
             raise MoEngageError(
                 f"the answer to {verb} says success: false: {answer.get('message')}", call=" ".join(call)
+            )
+        if segment_id is not None and answer.get("cs_id", segment_id) != segment_id:
+            raise OtherSegmentError(
+                f"asked to {verb} the segment {segment_id}, it has answered for {answer.get('cs_name')!r}, whose id is "
+                f"{answer['cs_id']}",
+                call=" ".join(call),
             )
         return answer
 
@@ -334,6 +341,12 @@ class MoEngageClient:
 
 def _segment_path(segment_id: str) -> str:
     return f"/v3/custom-segments/{path_segment(check_text('segment_id', segment_id))}"
+
+
+def _reason(error: OSError) -> str:
+    """Say what happened without "Max retries exceeded", which requests says though nothing was retried."""
+    inner = error.args[0] if error.args else error
+    return str(getattr(inner, "reason", None) or error)
 
 
 def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str) -> requests.Session:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 
+_LONGEST_SHOWN = 8
+
 
 @dataclass(frozen=True)
 class DataCenter:
@@ -51,9 +53,11 @@ def data_center_of(value: object) -> DataCenter:
     written = re.fullmatch(r"(?:dc[\s_-]*)?0*(\d{1,3})", str(value).strip(), flags=re.ASCII | re.IGNORECASE)
     found = DATA_CENTERS.get(written[1].zfill(2)) if written else None
     if found is None:
+        # A long value may be a key that went into the wrong field.
+        written_as = f" {value!r}" if len(str(value)) <= _LONGEST_SHOWN else " of this number"
         known = ", ".join(f"{known.number} ({known.region})" for known in DATA_CENTERS.values())
         raise InvalidInputError(
-            f"There is no MoEngage data center {value!r}. Set data_center to one of {known}: "
+            f"There is no MoEngage data center{written_as}. Set data_center to one of {known}: "
             "it is the number in the address of your MoEngage dashboard, https://dashboard-01.moengage.com."
         )
     return found

@@ -81,6 +81,7 @@ class BadRequestError(MoEngageError):
     """400: the request is malformed, an id is no id, or a name is blank or has HTML characters."""
 
     headline = "MoEngage found the request malformed"
+    way_out = "Check what was sent: an id has 24 hexadecimal characters, a name neither HTML nor only blanks."
 
 
 class AuthenticationError(MoEngageError):
@@ -208,17 +209,28 @@ class RedirectError(UnexpectedResponseError):
     retryable = False
 
 
+class OtherSegmentError(MoEngageError):
+    """An archive or unarchive that acted on another segment than the one whose id was given."""
+
+    headline = "MoEngage acted on another segment"
+    way_out = (
+        "This server goes by the name because it calls an id cs_id: set segment_id_key to cs_id in the connection's "
+        "extra, and undo what was done to that segment."
+    )
+
+
 class EndpointNotFoundError(MoEngageError):
-    """404, but not MoEngage's own: there is no Segments API at this address."""
+    """404, but not MoEngage's own ``Entity Not Found``: there is no Segments API at this address."""
 
     headline = "There is no MoEngage API at this address"
-    way_out = "Check the connection's host."
+    way_out = "Check the connection's host; to reach MoEngage itself, leave it empty and set data_center."
 
 
 class ConnectionFailedError(MoEngageError):
     """No answer: the host is unknown or unreachable, the connection broke, or TLS failed."""
 
     headline = "MoEngage could not be reached"
+    way_out = "Check the network, and the connection's host and data center."
     retryable = True
 
 
@@ -315,7 +327,7 @@ def _class_of(status: int, code: str, message: str, details: Mapping[str, Any]) 
         return _conflict_class(code, message, details)
     if status == 429 and "actual_count" in details:
         return ActiveSegmentLimitError
-    if status == 404 and not code:
+    if status == 404 and code.casefold() != "entity not found":
         return EndpointNotFoundError
     if status >= 500:
         return ServerError

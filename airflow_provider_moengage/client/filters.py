@@ -22,8 +22,8 @@ def check_filter_group(parameter: str, value: Any) -> None:
     example = '{"filter_operator": "and", "filters": [...]}'
     if not isinstance(value, dict):
         hint = (
-            " A template renders to text: set render_template_as_native_obj=True on the DAG, "
-            "or pass the other task's .output."
+            " JSON text needs json.loads(); a template renders to text unless the DAG has "
+            "render_template_as_native_obj=True; another task's result is its .output."
             if isinstance(value, str)
             else ""
         )

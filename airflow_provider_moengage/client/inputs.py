@@ -46,20 +46,33 @@ def check_one_of(**parameters: Any) -> None:
         )
 
 
-def check_credential(parameter: str, value: Any) -> None:
+def check_workspace_id(parameter: str, value: Any) -> None:
     """
-    Check one half of the Basic credentials.
+    Check the Basic user name, which is also the header MOE-APPKEY by default.
+
+    :param parameter: how the caller named it.
+    :param value: what the caller gave; never shown, since people swap it with the key.
+    :raises InvalidInputError: when it is missing, or has anything but printable ASCII without blanks and colons.
+    """
+    _check_given(parameter, value)
+    check_header_value(parameter, value)
+    if " " in value or ":" in value:
+        raise InvalidInputError(f"{parameter} has a blank or a colon inside, which no Workspace ID has.")
+
+
+def check_api_key(parameter: str, value: Any) -> None:
+    """
+    Check the Basic password.
 
     :param parameter: how the caller named it.
     :param value: what the caller gave; never shown.
-    :raises InvalidInputError: when it is missing or cannot be sent.
+    :raises InvalidInputError: when it is missing, has blanks at its ends, or characters that cannot be sent.
     """
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError(
-            f"{parameter} is missing. The MoEngage dashboard shows it under Settings > Account > APIs."
-        )
+    _check_given(parameter, value)
+    if value != value.strip():
+        raise InvalidInputError(f"{parameter} has blanks at its ends: copy it again from the MoEngage dashboard.")
     if any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidInputError(f"{parameter} has control characters; copy it again from the MoEngage dashboard.")
+        raise InvalidInputError(f"{parameter} has control characters: copy it again from the MoEngage dashboard.")
 
 
 def check_header_value(parameter: str, value: Any) -> None:
@@ -67,12 +80,35 @@ def check_header_value(parameter: str, value: Any) -> None:
     Check what is sent as an HTTP header.
 
     :param parameter: how the caller named it.
-    :param value: what the caller gave.
+    :param value: what the caller gave; never shown.
     :raises InvalidInputError: when it is no string of printable ASCII, or has blanks at its ends.
     """
     if not isinstance(value, str) or not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise InvalidInputError(f"{parameter} must be text in printable ASCII, without blanks at its ends.")
+
+
+def check_seconds(parameter: str, value: Any) -> float:
+    """
+    Check a timeout.
+
+    :param parameter: how the caller named it.
+    :param value: what the caller gave, a number or its text; not shown.
+    :return: the number.
+    :raises InvalidInputError: when it is no positive, finite number.
+    """
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise InvalidInputError(f"{parameter} must be a positive number of seconds.")
+    return seconds
+
+
+def _check_given(parameter: str, value: Any) -> None:
+    if not isinstance(value, str) or not value.strip():
         raise InvalidInputError(
-            f"{parameter} must be printable ASCII without blanks at its ends, not {kind_of(value)}."
+            f"{parameter} is missing: the MoEngage dashboard shows what belongs there under Settings > Account > APIs."
         )
 
 

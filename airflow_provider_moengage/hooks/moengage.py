@@ -99,10 +99,11 @@ class MoEngageHook(BaseHook):
         return True, f"MoEngage accepts the credentials of workspace {client.workspace_id} at {client.base_url}."
 
     def _no_connection(self) -> InvalidInputError:
+        variable = f"AIRFLOW_CONN_{self.moengage_conn_id.upper()}"
         return InvalidInputError(
-            f"There is no Airflow connection {self.moengage_conn_id!r}. Create one of type moengage (Admin > "
-            f"Connections, or the variable AIRFLOW_CONN_{self.moengage_conn_id.upper()}), or name another with "
-            "moengage_conn_id."
+            f"There is no Airflow connection {self.moengage_conn_id!r} that Airflow could read. Create one of type "
+            f"moengage (Admin > Connections, or the variable {variable}), or name another with moengage_conn_id. If "
+            "the variable is set, its JSON must be valid with texts as values, or its URI percent-encoded."
         )
 
 
@@ -122,18 +123,16 @@ def client_of(connection: Connection) -> MoEngageClient:
 
 def _client_of(connection: Connection) -> MoEngageClient:
     from airflow_provider_moengage.client import MoEngageClient
+    from airflow_provider_moengage.client.inputs import check_api_key, check_seconds, check_workspace_id
 
-    for field, content in (("login", "Workspace ID"), ("password", "Data API key")):
-        if not (getattr(connection, field) or "").strip():
-            raise InvalidInputError(
-                f"its {field} is empty. Put the {content} there: the MoEngage dashboard shows it under "
-                "Settings > Account > APIs."
-            )
+    check_workspace_id("its login (Workspace ID)", connection.login)
+    check_api_key("its password (Data API key)", connection.password)
     extra = _extra_of(connection)
     base_url = _base_url_of(connection)
     if not base_url and not extra.get("data_center"):
+        has = f" (the extra has {', '.join(extra)})" if extra else ""
         raise InvalidInputError(
-            'it names no data center. Set data_center in its extra, for example {"data_center": "01"}, to the '
+            f'it names no data center{has}. Set data_center in its extra, for example {{"data_center": "01"}}, to the '
             "number in the address of your MoEngage dashboard."
         )
     return MoEngageClient(
@@ -144,7 +143,10 @@ def _client_of(connection: Connection) -> MoEngageClient:
         app_key=extra.get("app_key"),
         database_name=extra.get("database_name"),
         segment_id_key=extra.get("segment_id_key", "segment_id"),
-        timeout=(_seconds(extra, "connect_timeout", 5), _seconds(extra, "read_timeout", 30)),
+        timeout=(
+            check_seconds("connect_timeout in its extra", extra.get("connect_timeout", 5)),
+            check_seconds("read_timeout in its extra", extra.get("read_timeout", 30)),
+        ),
     )
 
 
@@ -161,17 +163,13 @@ def _extra_of(connection: Connection) -> dict[str, Any]:
 
 def _base_url_of(connection: Connection) -> str | None:
     """Put together the address: a connection given as a URI has it in parts."""
+    from airflow_provider_moengage.client.urls import is_loopback
+
     if not connection.host:
         return None
-    address = connection.host if "://" in connection.host else f"{connection.schema or 'https'}://{connection.host}"
+    scheme = connection.schema or ("http" if is_loopback(connection.host) else "https")
+    address = connection.host if "://" in connection.host else f"{scheme}://{connection.host}"
     if connection.port is None:
         return address
     parts = urlsplit(address)
     return parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
-
-
-def _seconds(extra: dict[str, Any], key: str, default: float) -> float:
-    try:
-        return float(extra.get(key, default))
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{key} in its extra must be a number of seconds, not {extra[key]!r}.") from None

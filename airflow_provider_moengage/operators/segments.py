@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_moengage.failures import failing_for_good
@@ -62,8 +63,12 @@ class ArchiveSegmentOperator(_SegmentOperator):
         """
         with failing_for_good():
             answer = self.hook.client.archive_segment(self.name, self.segment_id)
-        self.log.info("Archived the segment %r: %s", answer.get("cs_name", self.name), answer.get("message"))
-        self.log.warning("MoEngage no longer shows an archived segment after 180 days.")
+        self.log.info(
+            "Archived the segment %r. MoEngage no longer shows an archived segment after 180 days: until %s it can be "
+            "unarchived.",
+            answer.get("cs_name", self.name),
+            pendulum.now("UTC").add(days=180).to_date_string(),
+        )
         return answer
 
 
@@ -100,7 +105,7 @@ class UnarchiveSegmentOperator(_SegmentOperator):
         """
         with failing_for_good():
             answer = self.hook.client.unarchive_segment(self.name, self.segment_id)
-        self.log.info("Unarchived the segment %r: %s", answer.get("cs_name", self.name), answer.get("message"))
+        self.log.info("Unarchived the segment %r.", answer.get("cs_name", self.name))
         return answer
 
 

@@ -99,8 +99,9 @@ class SegmentExistsSensor(BaseSensorOperator):
             with failing_for_good():
                 segment = self.hook.client.find_segment(segment_id=self.segment_id, name=self.name)
         except MoEngageError as error:
-            self.log.warning("Could not look for the segment, which counts as not yet. %s", error)
-            segment = None
+            self.log.warning("Could not look for %s, which counts as not yet. %s", self._wanted, error)
+            return PokeReturnValue(is_done=False)
+        self.log.info("%s exists." if segment else "%s does not exist yet.", self._wanted)
         return PokeReturnValue(is_done=segment is not None, xcom_value=segment)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -115,7 +116,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         # The event went through the metadata database, and may be that of an older version of the trigger.
         match event:
             case {"status": "found", "segment": dict(segment)}:
-                self.log.info("The segment exists: %s", segment.get("id"))
+                self.log.info("%s exists.", self._wanted)
                 return segment
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)
@@ -133,10 +134,16 @@ class SegmentExistsSensor(BaseSensorOperator):
         with self._only_a_timeout_skips():
             return super().resume_execution(next_method, next_kwargs, context)
 
+    @property
+    def _wanted(self) -> str:
+        return (
+            f"the segment {self.name!r}" if self.segment_id is None else f"the segment with the id {self.segment_id!r}"
+        )
+
     def _defer(self) -> None:
         from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
 
-        self.log.info("The segment does not exist yet; looking every %g s from the triggerer.", self.poke_interval)
+        self.log.info("Looking for %s every %g s from the triggerer.", self._wanted, self.poke_interval)
         self.defer(
             trigger=SegmentExistsTrigger(
                 segment_id=self.segment_id,

@@ -12,6 +12,7 @@ from airflow_provider_moengage.client.errors import (
     ConnectionFailedError,
     EndpointNotFoundError,
     InvalidInputError,
+    OtherSegmentError,
     RedirectError,
     RequestTimeoutError,
     SegmentNotFoundError,
@@ -45,6 +46,13 @@ class TestArchive:
         with pytest.raises(SegmentNotFoundError, match="not found for the given name or cs_id: nobody") as caught:
             client.archive_segment("nobody")
         assert caught.value.status == 404
+
+    def test_a_server_that_takes_the_name_for_it(self):
+        """A newer server does not know the key segment_id, and goes by the name."""
+        with Sandbox(dialect="today") as sandbox, client_of(sandbox, segment_id_key="segment_id") as client:
+            named, meant = (sandbox.add_segment(name=name)["id"] for name in ("named", "meant"))
+            with pytest.raises(OtherSegmentError, match=f"asked to archive the segment {meant}.*{named}.*cs_id"):
+                client.archive_segment("named", meant)
 
     def test_success_false_is_no_success(self, sandbox, client):
         sandbox.fail_next(status=200, body={"message": "queued elsewhere", "success": False})
@@ -125,7 +133,7 @@ class TestUpdate:
         ("included_filters", "sentence"),
         [
             (None, "included_filters must be a JSON object .* not nothing"),
-            ("{}", "included_filters must be a JSON object .* set render_template_as_native_obj=True"),
+            ("{}", "included_filters must be a JSON object .* JSON text needs json.loads"),
             ([], "included_filters must be a JSON object"),
             ({"filters": []}, 'included_filters needs the key "filter_operator"'),
             ({"filter_operator": "xor", "filters": []}, 'included_filters needs the key "filter_operator"'),
@@ -228,7 +236,7 @@ class TestHeaders:
             assert sandbox.requests[-1].status == 200
 
     def test_a_key_of_any_characters(self):
-        with Sandbox(api_key="ключ:/?@ €") as sandbox, client_of(sandbox) as client:
+        with Sandbox(api_key="ключ:/?@€ 1") as sandbox, client_of(sandbox) as client:
             assert client.list_segments() == []
 
     def test_three_calls_take_one_connection(self, sandbox, client):
@@ -238,9 +246,9 @@ class TestHeaders:
 
     @pytest.mark.parametrize("after", ["/", "/prefix", "/prefix/"])
     def test_a_base_url_may_have_a_path(self, sandbox, after):
-        with client_of(sandbox, base_url=sandbox.url + after) as client, pytest.raises(MoEngageError) as caught:
+        missing = EndpointNotFoundError if after.strip("/") else SegmentNotFoundError
+        with client_of(sandbox, base_url=sandbox.url + after) as client, pytest.raises(missing):
             client.update_segment(UNKNOWN_ID, filters())
-        assert isinstance(caught.value, SegmentNotFoundError)
         assert sandbox.requests[-1].path == f"{after.rstrip('/')}/v3/custom-segments/{UNKNOWN_ID}"
 
 
@@ -257,17 +265,19 @@ class TestConstruction:
         ("arguments", "sentence"),
         [
             ({"workspace_id": ""}, "workspace_id is missing"),
-            ({"workspace_id": "a:b"}, "workspace_id must not have a colon"),
+            ({"workspace_id": "a:b"}, "workspace_id has a blank or a colon"),
+            ({"workspace_id": "a "}, "workspace_id must be text in printable ASCII"),
+            ({"api_key": "a "}, "api_key has blanks at its ends"),
             ({"api_key": " "}, "api_key is missing"),
             ({"api_key": None}, "api_key is missing"),
             ({"api_key": "a\nb"}, "api_key has control characters"),
             ({"data_center": None}, "set data_center"),
             ({"data_center": "07"}, r"no MoEngage data center '07'.*01 \(US\).*101"),
-            ({"app_key": "a\r\nX: y"}, "app_key must be printable ASCII"),
-            ({"database_name": "ü"}, "database_name must be printable ASCII"),
+            ({"app_key": "a\r\nX: y"}, "app_key must be text in printable ASCII"),
+            ({"database_name": "ü"}, "database_name must be text in printable ASCII"),
             ({"segment_id_key": "id"}, 'segment_id_key must be "segment_id" or "cs_id"'),
-            ({"timeout": (5, 0)}, "timeout must be two positive"),
-            ({"timeout": (5, float("inf"))}, "timeout must be two positive"),
+            ({"timeout": (0, 5)}, "connect timeout must be a positive"),
+            ({"timeout": (5, float("inf"))}, "read timeout must be a positive"),
             ({"base_url": "http://api-01.moengage.com"}, "plain http to api-01.moengage.com"),
         ],
     )
@@ -326,8 +336,9 @@ class TestTrouble:
         with pytest.raises(ConnectionFailedError, match="refused"):
             client.list_segments()
 
-    def test_a_404_that_is_not_the_apis_is_no_missing_segment(self, sandbox, client):
-        sandbox.fail_next(status=404, body="<html>nothing here</html>")
+    @pytest.mark.parametrize("body", ["<html>nothing here</html>", {"type": "about:blank", "title": "Not Found"}])
+    def test_a_404_that_is_not_the_apis_is_no_missing_segment(self, sandbox, client, body):
+        sandbox.fail_next(status=404, body=body)
         with pytest.raises(EndpointNotFoundError, match="Check the connection's host"):
             client.get_segment(UNKNOWN_ID)
 

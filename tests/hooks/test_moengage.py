@@ -50,6 +50,7 @@ def test_on_the_event_loop(sandbox):
         ({**BASE, "host": "http://127.0.0.1", "port": 8900}, "http://127.0.0.1:8900"),
         ({**BASE, "host": "127.0.0.1", "port": 8900, "schema": "http"}, "http://127.0.0.1:8900"),
         ("moengage://W:k@/?data_center=03", "https://api-03.moengage.com"),
+        ("moengage://W:k@127.0.0.1:8900/", "http://127.0.0.1:8900"),
         ("moengage://W:k@127.0.0.1:8900/http", "http://127.0.0.1:8900"),
         ("moengage://http://W:k@127.0.0.1%3A8900/", "http://127.0.0.1:8900"),
         ("moengage://https://W:k@proxy.example%2Fmoengage", "https://proxy.example/moengage"),
@@ -78,13 +79,21 @@ def test_everything_in_the_extra_counts(client_from):
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"login": None}, "its login is empty. Put the Workspace ID there"),
-        ({"password": "  "}, "its password is empty. Put the Data API key there"),
+        ({"login": None}, "its login (Workspace ID) is missing: the MoEngage dashboard shows"),
+        ({"password": "  "}, "its password (Data API key) is missing"),
+        ({"login": "hunter2 "}, "its login (Workspace ID) must be text in printable ASCII, without blanks"),
+        ({"password": "hunter2 "}, "its password (Data API key) has blanks at its ends"),
+        ({"extra": {"data_center": "hunter2-hunter2"}}, "There is no MoEngage data center of this number"),
+        ({"extra": {"data_center": "01", "app_key": "hunter2 "}}, "app_key must be text in printable ASCII"),
         ({}, "it names no data center. Set data_center in its extra"),
+        ({"extra": {"datacenter": "01"}}, "it names no data center (the extra has datacenter). Set data_center"),
         ({"extra": {"data_center": "7"}}, "There is no MoEngage data center '7'"),
         ({"extra": "[1]"}, "its extra is not a JSON object"),
-        ({"extra": {"data_center": "01", "read_timeout": "soon"}}, "read_timeout in its extra must be a number"),
-        ({"extra": {"data_center": "01", "connect_timeout": 0}}, "timeout must be two positive"),
+        (
+            {"extra": {"data_center": "01", "read_timeout": "soon"}},
+            "read_timeout in its extra must be a positive number",
+        ),
+        ({"extra": {"data_center": "01", "connect_timeout": 0}}, "connect_timeout in its extra must be a positive"),
         ({"extra": {"data_center": "01", "segment_id_key": "id"}}, "segment_id_key must be"),
         ({"host": "http://api-01.moengage.com"}, "plain http to api-01.moengage.com"),
         ({"host": "https://u:p@api-01.moengage.com"}, "must not carry credentials"),
@@ -100,7 +109,7 @@ def test_a_connection_that_cannot_work(client_from, changed, sentence):
 
 
 def test_a_missing_connection():
-    sentence = "There is no Airflow connection 'nowhere'. Create one of type moengage .* AIRFLOW_CONN_NOWHERE"
+    sentence = "There is no Airflow connection 'nowhere' .* Create one of type moengage .* AIRFLOW_CONN_NOWHERE"
     with pytest.raises(InvalidInputError, match=sentence):
         MoEngageHook("nowhere").get_conn()
     with pytest.raises(InvalidInputError, match=sentence):
@@ -122,6 +131,14 @@ class TestTheTestButton:
         assert not worked
         assert "APP_SECRET key mismatch" in message
         assert "hunter2" not in message
+
+    def test_an_address_that_is_not_moengages(self, sandbox, monkeypatch):
+        """A gateway that knows no such path must not pass for a workspace without such a segment."""
+        connection = {**sandbox.connection, "host": f"{sandbox.url}/elsewhere", "password": "wrong"}
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
+        worked, message = MoEngageHook().test_connection()
+        assert not worked
+        assert "There is no MoEngage API at this address" in message
 
     def test_no_connection(self):
         assert MoEngageHook("nowhere").test_connection()[0] is False

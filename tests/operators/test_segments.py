@@ -31,7 +31,7 @@ class TestArchiveAndUnarchive:
         ]
         assert run.xcoms["archive"]["cs_name"] == run.xcoms["unarchive"]["cs_name"] == "camp_diwali"
         assert [segment["archived"] for segment in sandbox.segments] == [False]
-        assert "MoEngage no longer shows an archived segment after 180 days." in run.log
+        assert "MoEngage no longer shows an archived segment after 180 days: until 20" in run.log
 
     def test_the_id_wins(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="new name")["id"]
@@ -191,8 +191,8 @@ class TestConnections:
         [
             ({"password": "wrong-key-material"}, ("Authentication required", "refused the credentials")),
             ({"login": "ANOTHERWORKSPACE"}, ("MoEngage",)),
-            ({"password": ""}, ("its password is empty",)),
-            ({"login": ""}, ("its login is empty",)),
+            ({"password": ""}, ("its password (Data API key) is missing",)),
+            ({"login": ""}, ("its login (Workspace ID) is missing",)),
             ({"host": ""}, ("set data_center", "names no data center")),
             ({"host": "", "extra": {"data_center": "99"}}, ("no MoEngage data center '99'",)),
             ({"host": "http://api-01.moengage.com"}, ("plain http to api-01.moengage.com",)),
@@ -221,4 +221,6 @@ class TestConnections:
 
         assert run.states == {"archive": "failed"}
         assert run.tries == {"archive": 1}
-        assert "There is no Airflow connection 'not_there'. Create one of type moengage" in run.log
+        assert (
+            "There is no Airflow connection 'not_there' that Airflow could read. Create one of type moengage" in run.log
+        )
