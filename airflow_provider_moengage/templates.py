@@ -10,40 +10,44 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from uuid import uuid4
 
-# A quoted part may hold }} without ending the expression.
-_EXPRESSION = re.compile(r"""\{\{\s*Moe[A-Z]\w*(?:"[^"]*"|'[^']*'|(?!\}\}).)*\}\}""", re.DOTALL)
-_PLACEHOLDER = re.compile(r"moengage-expression-(\d+)-")
+# A quoted part may hold }} without ending the expression. No two alternatives begin alike, so that a text that is no
+# expression after all is read once, and not over and over.
+_EXPRESSION = re.compile(r"""\{\{-?\s*Moe[A-Z]\w*(?:[^"'{}]|"[^"]*"|'[^']*'|\}(?!\}))*\}\}""")
 
 
-def take_out(text: str) -> tuple[str, list[str]]:
+def take_out(text: str) -> tuple[str, dict[str, str]]:
     """
     Replace MoEngage's expressions by placeholders that mean nothing to Jinja.
 
     :param text: a template.
-    :return: the template with placeholders, and the expressions in their order.
+    :return: the template with placeholders, and the expressions by their placeholders.
     """
-    expressions: list[str] = []
+    expressions: dict[str, str] = {}
 
     def placeholder(match: re.Match[str]) -> str:
-        expressions.append(match[0])
-        return f"moengage-expression-{len(expressions) - 1}-"
+        name = f"moengage-{uuid4().hex}-expression"
+        expressions[name] = match[0]
+        return name
 
     return _EXPRESSION.sub(placeholder, text), expressions
 
 
-def put_back(rendered: Any, expressions: list[str]) -> Any:
+def put_back(rendered: Any, expressions: dict[str, str]) -> Any:
     """
     Undo :func:`take_out`.
 
     :param rendered: what Jinja made of the template; with native rendering it can be any object.
-    :param expressions: the expressions in their order.
+    :param expressions: the expressions by their placeholders.
     :return: the same with the expressions in place of the placeholders.
     """
     if isinstance(rendered, str):
-        return _PLACEHOLDER.sub(lambda match: expressions[int(match[1])], rendered)
-    if isinstance(rendered, list):
-        return [put_back(entry, expressions) for entry in rendered]
+        for name, expression in expressions.items():
+            rendered = rendered.replace(name, expression)
+        return rendered
+    if isinstance(rendered, (list, tuple, set)):
+        return type(rendered)(put_back(entry, expressions) for entry in rendered)
     if isinstance(rendered, dict):
-        return {key: put_back(value, expressions) for key, value in rendered.items()}
+        return {put_back(key, expressions): put_back(value, expressions) for key, value in rendered.items()}
     return rendered

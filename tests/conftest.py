@@ -51,6 +51,12 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         yield sandbox
 
 
+@pytest.fixture(autouse=True)
+def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let triggers look as often as a test says; what they do between two looks is sleep."""
+    monkeypatch.setattr("airflow_provider_moengage.triggers.segments.SHORTEST_INTERVAL", 0.0)
+
+
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[MoEngageClient]:
     with client_of(sandbox) as client:

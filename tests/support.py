@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,30 @@ def client_of(sandbox: Sandbox, **changed: Any) -> MoEngageClient:
         **changed,
     }
     return MoEngageClient(**arguments)
+
+
+@contextmanager
+def trickling_server() -> Iterator[str]:
+    """Serve one request with an answer that goes on for ever, a byte at a time."""
+    stopped = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            while not stopped.wait(0.02):
+                connection.sendall(b" ")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        stopped.set()
+        thread.join()
+        listener.close()
 
 
 def new_dag(dag_id: str, **arguments: Any) -> DAG:

@@ -19,7 +19,6 @@ from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
 ADDED_MODULES = """
 import sys
 import airflow.sdk
-from airflow.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
 before = set(sys.modules)
 import airflow_provider_moengage.operators.segments
 import airflow_provider_moengage.sensors.segments
@@ -61,4 +60,4 @@ def test_the_same_template_fields_everywhere():
     assert "moengage_conn_id" in SegmentExistsSensor.template_fields
     assert {"segment_id", "name"} <= set(SegmentExistsSensor.template_fields)
     assert {"segment_id", "name"} <= set(ArchiveSegmentOperator.template_fields)
-    assert UpdateSegmentOperator.template_fields_renderers["included_filters"] == "json"
+    assert UpdateSegmentOperator.template_fields_renderers == {"included_filters": "json", "excluded_filters": "json"}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import time
+from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
+import urllib3
 from requests.auth import HTTPBasicAuth
 
 from airflow_provider_moengage import __version__
+from airflow_provider_moengage.client.answers import parse
 from airflow_provider_moengage.client.datacenters import data_center_of
 from airflow_provider_moengage.client.errors import (
     ConnectionFailedError,
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _READ_SIZE = 64 * 1024
+_LARGEST_ANSWER = 32 * 1024 * 1024
+_SLOW = "was too slow"
 
 _Data = TypeVar("_Data")
 
@@ -64,7 +69,8 @@ class MoEngageClient:
     :param database_name: the header MOE-DBNAME, sent on v2 calls (archive and unarchive) when given.
     :param segment_id_key: how archive and unarchive name an id: ``segment_id`` as documented, or ``cs_id`` for
         newer servers.
-    :param timeout: seconds to connect, and seconds between two bytes of an answer.
+    :param timeout: seconds to connect, and seconds to wait for an answer to begin or go on; a whole answer may take
+        twice as long.
     :raises InvalidInputError: when one of them cannot work; the message says which.
     """
 
@@ -81,7 +87,8 @@ class MoEngageClient:
         timeout: tuple[float, float] = (5, 30),
     ) -> None:
         app_key = app_key or workspace_id
-        connect_timeout, read_timeout = timeout
+        if not isinstance(timeout, tuple) or len(timeout) != 2:
+            raise InvalidInputError("timeout must be two numbers of seconds: to connect, and to wait for an answer.")
         check_workspace_id("workspace_id", workspace_id)
         check_api_key("api_key", api_key)
         check_header_value("app_key", app_key)
@@ -102,9 +109,9 @@ class MoEngageClient:
             )
         self.database_name = database_name
         self.segment_id_key = segment_id_key
-        self.timeout = (check_seconds("connect timeout", connect_timeout), check_seconds("read timeout", read_timeout))
+        self.timeout = (check_seconds("connect timeout", timeout[0]), check_seconds("read timeout", timeout[1]))
         self._session = _session_of(self.base_url, workspace_id, api_key, app_key)
-        self._secrets = (base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode(), api_key)
+        self._secrets = _spellings(base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode(), api_key)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(workspace_id={self.workspace_id!r}, base_url={self.base_url!r})"
@@ -160,10 +167,14 @@ class MoEngageClient:
         except SegmentNotFoundError:
             return None
         # The document shows a list, today's servers answer one object: both mean the same.
-        data = answer.get("data")
-        if isinstance(data, list) and all(isinstance(segment, dict) for segment in data):
-            return data[0] if data else None
-        return self._data_of(answer, dict, call)
+        if answer.get("data") == []:
+            return None
+        if isinstance(answer.get("data"), list):
+            answer = {**answer, "data": answer["data"][0]}
+        segment = self._data_of(answer, dict, call)
+        if str(segment.get("id")).casefold() != segment_id.casefold():
+            raise self._unexpected(f"it is about another segment than {segment_id}", answer, call)
+        return segment
 
     def update_segment(
         self,
@@ -243,40 +254,73 @@ class MoEngageClient:
         :raises MoEngageError: the one that fits the answer, or the lack of one.
         """
         call = f"{method} {path}"
-        url = self.base_url + path + (f"?{query}" if query else "")
+        data = None if body is None else json_bytes(body)
+        sent = self._send(method, path + (f"?{query}" if query else ""), data, call)
+        answer = sent if isinstance(sent, MoEngageError) else self._outcome_of(*sent, call)
+        # Raised out here, where no exception of requests hangs on to it: those hold the request and its credentials.
+        if isinstance(answer, MoEngageError):
+            raise answer.without(self._secrets)
+        return answer
+
+    def _send(
+        self, method: str, target: str, data: bytes | None, call: str
+    ) -> tuple[requests.Response, bytes, str] | MoEngageError:
+        headers = {"MOE-DBNAME": self.database_name} if self.database_name and target.startswith("/v2/") else None
         try:
             with self._session.request(
-                method,
-                url,
-                data=None if body is None else json_bytes(body),
-                headers={"MOE-DBNAME": self.database_name} if self.database_name and path.startswith("/v2/") else None,
-                timeout=self.timeout,
-                # An API does not redirect, and MOE-APPKEY would travel along to the other host.
-                allow_redirects=False,
-                stream=True,
+                method, self.base_url + target, data=data, headers=headers, timeout=self.timeout, stream=True
             ) as response:
-                text = self._text_of(response, call)
+                return response, *self._read(response.raw)
         except requests.Timeout:
-            connect, read = self.timeout
-            raise RequestTimeoutError(
-                f"no answer from {self.base_url} (connect timeout {connect:g} s, read timeout {read:g} s)", call=call
-            ) from None
-        except OSError as error:  # every error of requests is one, and so is a CA bundle that is not there
-            raise ConnectionFailedError(self._redacted(f"{self.base_url}: {_reason(error)}"), call=call) from None
-        if response.status_code >= 400:
-            raise error_from_answer(
-                response.status_code,
-                self._redacted(text),
-                call=call,
-                retry_after=retry_after(response.headers, now=time.time()),
-            )
-        if response.status_code >= 300:
-            raise RedirectError(
-                f"{self.base_url} redirects to {response.headers.get('Location', 'nowhere')!r}",
-                status=response.status_code,
-                call=call,
-            )
-        return self._json_object(text, response.status_code, call)
+            return self._timed_out(call)
+        # Errors of requests are OSErrors, and so is a CA bundle that is not there; a few of urllib3 come through.
+        except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
+            return ConnectionFailedError(f"{self.base_url}: {_reason(error)}", call=call)
+
+    def _outcome_of(
+        self, response: requests.Response, received: bytes, trouble: str, call: str
+    ) -> dict[str, Any] | MoEngageError:
+        """Tell what an answer means, as far as it came."""
+        status = response.status_code
+        text = received.decode("utf-8-sig", errors="replace")
+        if status >= 400:
+            wait = retry_after(response.headers, now=time.time())
+            return error_from_answer(status, text, call=call, retry_after=wait)
+        if status >= 300:
+            target = response.headers.get("Location", "nowhere")
+            return RedirectError(f"{self.base_url} redirects to {target!r}", status=status, call=call)
+        if trouble == _SLOW:
+            return self._timed_out(call)
+        if trouble:
+            said = f"it {trouble} after {len(received)} bytes: {shown(text)}"
+            return UnexpectedResponseError(said, status=status, body=text, call=call)
+        return _json_object(text, status, call)
+
+    def _read(self, raw: urllib3.BaseHTTPResponse) -> tuple[bytes, str]:
+        """
+        Read a body by hand: what came of one that broke off can be shown, and one that never ends has an end.
+
+        :return: what came, and what went wrong with it, an empty text for nothing.
+        """
+        received = bytearray()
+        deadline = time.monotonic() + 2 * self.timeout[1]
+        try:
+            while chunk := raw.read1(_READ_SIZE, decode_content=True):
+                received += chunk
+                if len(received) > _LARGEST_ANSWER:
+                    return bytes(received), "did not end"
+                if time.monotonic() > deadline:
+                    return bytes(received), _SLOW
+        except urllib3.exceptions.ReadTimeoutError:
+            return bytes(received), _SLOW
+        except (OSError, urllib3.exceptions.HTTPError):
+            return bytes(received), "broke off"
+        return bytes(received), ""
+
+    def _timed_out(self, call: str) -> RequestTimeoutError:
+        connect, read = self.timeout
+        said = f"no answer from {self.base_url} (connect timeout {connect:g} s, read timeout {read:g} s)"
+        return RequestTimeoutError(said, call=call)
 
     def _set_archived(self, verb: str, name: str, segment_id: str | None) -> dict[str, Any]:
         body = {"name": check_text("name", name)}
@@ -284,10 +328,8 @@ class MoEngageClient:
             body[self.segment_id_key] = check_text("segment_id", segment_id)
         call = "PATCH", f"/v2/custom-segments/{verb}"
         answer = self.request(*call, body=body)
-        if answer.get("success") is False:
-            raise MoEngageError(
-                f"the answer to {verb} says success: false: {answer.get('message')}", call=" ".join(call)
-            )
+        if answer.get("success") is not True:
+            raise self._unexpected("it does not say success: true", answer, call)
         if segment_id is not None and answer.get("cs_id", segment_id) != segment_id:
             raise OtherSegmentError(
                 f"asked to {verb} the segment {segment_id}, it has answered for {answer.get('cs_name')!r}, whose id is "
@@ -296,61 +338,59 @@ class MoEngageClient:
             )
         return answer
 
-    def _text_of(self, response: requests.Response, call: str) -> str:
-        """Read the body by hand, so that what came of one that broke off can be shown."""
-        received = bytearray()
-        try:
-            for chunk in response.iter_content(_READ_SIZE):
-                received += chunk
-        except requests.RequestException:
-            text = self._redacted(received.decode(errors="replace"))
-            raise UnexpectedResponseError(
-                f"it broke off after {len(received)} bytes: {shown(text)}",
-                status=response.status_code,
-                body=text,
-                call=call,
-            ) from None
-        return received.decode(errors="replace")
-
-    def _json_object(self, text: str, status: int, call: str) -> dict[str, Any]:
-        try:
-            answer = json.loads(text)
-        except (ValueError, RecursionError):
-            answer = None
-        if isinstance(answer, dict):
-            return answer
-        text = self._redacted(text)
-        raise UnexpectedResponseError(f"it is no JSON object: {shown(text)}", status=status, body=text, call=call)
-
     def _data_of(self, answer: dict[str, Any], kind: type[_Data], call: tuple[str, str]) -> _Data:
         data = answer.get("data")
-        entries = data if isinstance(data, list) else []
-        if isinstance(data, kind) and all(isinstance(entry, dict) for entry in entries):
+        segments = data if isinstance(data, list) else [data]
+        if isinstance(data, kind) and all(isinstance(segment, dict) for segment in segments):
             return data
-        text = self._redacted(json.dumps(answer))
-        raise UnexpectedResponseError(
-            f'its "data" is missing or malformed: {shown(text)}', body=text, call=" ".join(call)
-        )
+        raise self._unexpected('its "data" is missing or malformed', answer, call)
 
-    def _redacted(self, text: str) -> str:
-        """Hide the credentials in what an error will show: some proxies echo a request in their error pages."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+    def _unexpected(self, what: str, answer: dict[str, Any], call: tuple[str, str]) -> MoEngageError:
+        body = json.dumps(answer)
+        error = UnexpectedResponseError(f"{what}: {shown(body)}", status=200, body=body, call=" ".join(call))
+        return error.without(self._secrets)
+
+
+def _json_object(text: str, status: int, call: str) -> dict[str, Any] | UnexpectedResponseError:
+    try:
+        answer = parse(text)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    return UnexpectedResponseError(f"it is no JSON object: {shown(text)}", status=status, body=text, call=call)
 
 
 def _segment_path(segment_id: str) -> str:
     return f"/v3/custom-segments/{path_segment(check_text('segment_id', segment_id))}"
 
 
-def _reason(error: OSError) -> str:
+def _spellings(*secrets: str) -> list[str]:
+    """Give the secrets as they may stand in an answer: plain, in JSON, in an address; the longest first."""
+    spellings = {
+        spelling
+        for secret in secrets
+        for spelling in (secret, json.dumps(secret)[1:-1], secret.replace("/", r"\/"), quote(secret, safe=""))
+    }
+    return sorted(spellings, key=len, reverse=True)
+
+
+def _reason(error: Exception) -> str:
     """Say what happened without "Max retries exceeded", which requests says though nothing was retried."""
     inner = error.args[0] if error.args else error
     return str(getattr(inner, "reason", None) or error)
 
 
+class _Session(requests.Session):
+    """A session for an API, which neither redirects nor remembers: MOE-APPKEY would follow to another host."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # As bytes: requests encodes text as latin-1, which not every key fits.
     session.auth = HTTPBasicAuth(workspace_id.encode(), api_key.encode())
     session.headers.update(

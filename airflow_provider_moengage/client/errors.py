@@ -8,19 +8,21 @@ then look like a missing segment.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from airflow_provider_moengage.client.answers import parse
+
 _SHOWN_CHARACTERS = 200
-_KEPT_CHARACTERS = 10_000
+_MESSAGE_CHARACTERS = 1_000
+_BODY_CHARACTERS = 10_000
 
 
 class MoEngageError(Exception):
     """
     A call to MoEngage that did not succeed. ``str(error)`` is a sentence for the person on call.
 
-    :param message: what went wrong: the server's own message where it sent one.
+    :param message: what went wrong: the server's own message where it sent one, at most 1,000 characters.
     :param status: the HTTP status, or None when there was no answer.
     :param code: the server's own error code (v3) or title (v2).
     :param response_id: what MoEngage's support asks for; v3 only.
@@ -50,11 +52,11 @@ class MoEngageError(Exception):
         call: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = _one_line(message)
         self.status = status
-        self.code = code
-        self.response_id = response_id
-        self.body = body if body is None else body[:_KEPT_CHARACTERS]
+        self.code = code and _one_line(code)
+        self.response_id = response_id and _one_line(response_id)
+        self.body = body and body[:_BODY_CHARACTERS]
         self.retry_after = retry_after
         self.call = call
 
@@ -68,6 +70,20 @@ class MoEngageError(Exception):
         where = f" [{'; '.join(facts)}]" if facts else ""
         way_out = f" {self.way_out}" if self.way_out else ""
         return f"{self.headline}: {self.message}{where}{way_out}"
+
+    def without(self, secrets: Iterable[str]) -> MoEngageError:
+        """
+        Hide credentials in everything that the error holds: some proxies echo a request in their error pages.
+
+        :param secrets: what to hide, in every spelling.
+        :return: the error itself.
+        """
+        for secret in secrets:
+            for name, value in vars(self).items():
+                if isinstance(value, str):
+                    setattr(self, name, value.replace(secret, "***"))
+        self.args = (self.message,)
+        return self
 
 
 class InvalidInputError(MoEngageError, ValueError):
@@ -259,6 +275,9 @@ _BY_STATUS: dict[int, type[MoEngageError]] = {
     429: RateLimitError,
 }
 
+# What these mean is MoEngage's own; without its envelope they come from a proxy, and mean something else.
+_ONLY_MOENGAGES = (403, 409, 412, 413)
+
 
 def error_from_answer(status: int, text: str, *, call: str, retry_after: float | None = None) -> MoEngageError:
     """
@@ -303,11 +322,17 @@ def shown(text: str) -> str:
     return repr(text[:_SHOWN_CHARACTERS]) + ("..." if len(text) > _SHOWN_CHARACTERS else "")
 
 
+def _one_line(text: str) -> str:
+    """Keep a server from writing lines of its own, or escape sequences, into a log."""
+    cut = text if len(text) <= _MESSAGE_CHARACTERS else text[:_MESSAGE_CHARACTERS] + "..."
+    return "".join(character if character.isprintable() else " " for character in cut)
+
+
 def _details(text: str) -> dict[str, Any]:
     """Unpack either envelope: v2 is flat, v3 keeps its code and message below ``error``."""
     try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):
+        answer = parse(text)
+    except ValueError:
         return {}
     if not isinstance(answer, dict):
         return {}
@@ -320,23 +345,22 @@ def _text_of(details: Mapping[str, Any], *keys: str) -> str | None:
 
 
 def _class_of(status: int, code: str, message: str, details: Mapping[str, Any]) -> type[MoEngageError]:
-    by_code = _BY_CODE.get(code.casefold())
-    if by_code is not None:
-        return by_code
+    if status >= 500:
+        return ServerError
+    if status == 404 and code.casefold() != "entity not found":
+        return EndpointNotFoundError
+    if not code and status in _ONLY_MOENGAGES:
+        return MoEngageError
     if status == 409:
         return _conflict_class(code, message, details)
     if status == 429 and "actual_count" in details:
         return ActiveSegmentLimitError
-    if status == 404 and code.casefold() != "entity not found":
-        return EndpointNotFoundError
-    if status >= 500:
-        return ServerError
-    return _BY_STATUS.get(status, MoEngageError)
+    return _BY_CODE.get(code.casefold()) or _BY_STATUS.get(status, MoEngageError)
 
 
 def _conflict_class(code: str, message: str, details: Mapping[str, Any]) -> type[MoEngageError]:
     """Tell the three meanings of 409 apart; the documents show no sample of the missing API secret."""
-    if details.get("existing_cs_id") or "the given filters" in message:
+    if details.get("existing_cs_id"):
         return DuplicateFiltersError
     if code.casefold() == "resource not created":
         return DuplicateNameError

@@ -5,6 +5,9 @@ from __future__ import annotations
 import email.utils
 from collections.abc import Mapping
 
+# The longest window that MoEngage documents. Who asks for more is mistaken, or not MoEngage.
+_LONGEST_WAIT = 86_400.0
+
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """
@@ -15,17 +18,21 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
     :param headers: the answer's headers, looked up without regard to case.
     :param now: the time, in epoch seconds.
-    :return: seconds from now, never negative, or None when the server does not say.
+    :return: seconds from now, from 0 to a day, or None when the server does not say.
     """
     asked = headers.get("Retry-After", "").strip()
     if asked.isascii() and asked.isdigit():
-        return float(asked)
+        return min(float(asked), _LONGEST_WAIT)
     if asked:
         try:
-            return max(0.0, email.utils.parsedate_to_datetime(asked).timestamp() - now)
-        except ValueError:
+            return _within_a_day(email.utils.parsedate_to_datetime(asked).timestamp() - now)
+        except (ValueError, OverflowError):
             pass
     reset = headers.get("x-ratelimit-reset", "").strip()
     if reset.isascii() and reset.isdigit():
-        return max(0.0, float(reset) - now)
+        return _within_a_day(float(reset) - now)
     return None
+
+
+def _within_a_day(seconds: float) -> float:
+    return min(max(0.0, seconds), _LONGEST_WAIT)

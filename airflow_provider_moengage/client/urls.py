@@ -8,6 +8,9 @@ from urllib.parse import quote, urlsplit
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
+
 
 def base_url_of(value: str) -> str:
     """
@@ -22,14 +25,14 @@ def base_url_of(value: str) -> str:
     way_out = "Give an address such as https://api-01.moengage.com, or leave it out and set data_center."
     try:
         parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
         raise InvalidInputError(f"The host of the connection is no address. {way_out}") from None
     if "@" in parts.netloc:
         raise InvalidInputError(
             "The host of the connection must not carry credentials: put them into login and password."
         )
-    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f\x7f\\]", value):
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc) or re.search(r"[^!-~]|\\", value):
         raise InvalidInputError(f"The host of the connection is no http(s) address. {way_out}")
     if "?" in value or "#" in value:
         raise InvalidInputError(f"The host of the connection must end before any ? or #. {way_out}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,8 @@ class MoEngageHook(BaseHook):
             connection = await get_async_connection(self.moengage_conn_id)
         except AirflowNotFoundException:
             raise self._no_connection() from None
-        return client_of(connection)
+        # In a thread, since it imports requests the first time; it calls nothing of Airflow.
+        return await asyncio.to_thread(client_of, connection)
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -171,5 +173,8 @@ def _base_url_of(connection: Connection) -> str | None:
     address = connection.host if "://" in connection.host else f"{scheme}://{connection.host}"
     if connection.port is None:
         return address
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address  # the client says what is wrong with it
     return parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()

@@ -6,31 +6,44 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_moengage.failures import failing_for_good
-from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.templates import put_back, take_out
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_moengage.hooks.moengage import MoEngageHook
+
 
 class _SegmentOperator(BaseOperator):
     """What the operators share: the connection."""
 
-    def __init__(self, *, moengage_conn_id: str = MoEngageHook.default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, *, moengage_conn_id: str = "moengage_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.moengage_conn_id = moengage_conn_id
 
     @cached_property
     def hook(self) -> MoEngageHook:
+        """The hook of the connection."""
+        from airflow_provider_moengage.hooks.moengage import MoEngageHook
+
         return MoEngageHook(self.moengage_conn_id)
 
 
-class ArchiveSegmentOperator(_SegmentOperator):
+class _ArchivalOperator(_SegmentOperator):
+    """What archive and unarchive share: which segment."""
+
+    template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
+
+    def __init__(self, *, name: str, segment_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.segment_id = segment_id
+
+
+class ArchiveSegmentOperator(_ArchivalOperator):
     """
     Archive a segment, file or filter.
 
@@ -46,13 +59,6 @@ class ArchiveSegmentOperator(_SegmentOperator):
         (templated)
     """
 
-    template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
-
-    def __init__(self, *, name: str, segment_id: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.name = name
-        self.segment_id = segment_id
-
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Archive the segment.
@@ -63,6 +69,8 @@ class ArchiveSegmentOperator(_SegmentOperator):
         """
         with failing_for_good():
             answer = self.hook.client.archive_segment(self.name, self.segment_id)
+        import pendulum
+
         self.log.info(
             "Archived the segment %r. MoEngage no longer shows an archived segment after 180 days: until %s it can be "
             "unarchived.",
@@ -72,7 +80,7 @@ class ArchiveSegmentOperator(_SegmentOperator):
         return answer
 
 
-class UnarchiveSegmentOperator(_SegmentOperator):
+class UnarchiveSegmentOperator(_ArchivalOperator):
     """
     Make an archived segment active again, for reuse.
 
@@ -87,13 +95,6 @@ class UnarchiveSegmentOperator(_SegmentOperator):
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     """
-
-    template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
-
-    def __init__(self, *, name: str, segment_id: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.name = name
-        self.segment_id = segment_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -193,6 +194,8 @@ class UpdateSegmentOperator(_SegmentOperator):
         :param seen_oids: ids of the objects that are rendered already.
         :return: the rendered content.
         """
+        from airflow_provider_moengage.templates import put_back, take_out
+
         if not isinstance(content, str) or id(content) in (seen_oids or ()):
             return super().render_template(content, context, jinja_env, seen_oids)
         template, expressions = take_out(content)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
+    AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -19,10 +21,11 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_moengage.client.errors import MoEngageError
 from airflow_provider_moengage.failures import failing_for_good
-from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 
 class SegmentExistsSensor(BaseSensorOperator):
@@ -36,7 +39,8 @@ class SegmentExistsSensor(BaseSensorOperator):
 
     Returns the segment as XCom in every mode: ``{"name", "id", "created_time", "type", "source", ...}``. A rate limit,
     a failing server or a broken network counts as "not yet". What no waiting mends, such as a wrong key, fails the
-    task at once without a retry, with ``soft_fail`` too: only a timeout is skipped.
+    task at once without a retry, with ``soft_fail`` too: only a timeout is skipped. ``never_fail`` skips both.
+    ``exponential_backoff`` and ``max_wait`` have no effect on a deferrable sensor.
 
     :param segment_id: id of the segment; either this or the name. (templated)
     :param name: exact name of the segment; either this or the id. (templated)
@@ -54,7 +58,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         *,
         segment_id: str | None = None,
         name: str | None = None,
-        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        moengage_conn_id: str = "moengage_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 300,
         **kwargs: Any,
@@ -68,6 +72,8 @@ class SegmentExistsSensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> MoEngageHook:
         """The hook, kept between two pokes with its HTTP connection."""
+        from airflow_provider_moengage.hooks.moengage import MoEngageHook
+
         return MoEngageHook(self.moengage_conn_id)
 
     def execute(self, context: Context) -> Any:
@@ -78,7 +84,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         :return: the segment.
         :raises AirflowFailException: for what no waiting can mend.
         """
-        with self._only_a_timeout_skips():
+        with self._skipping_as_promised():
             if not self.deferrable:
                 return super().execute(context)
             # Looking first costs nothing when the segment is there, and a trigger that fires at once can fail its task.
@@ -131,7 +137,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         :param context: the task's context.
         :return: what the method returns.
         """
-        with self._only_a_timeout_skips():
+        with self._skipping_as_promised():
             return super().resume_execution(next_method, next_kwargs, context)
 
     @property
@@ -156,11 +162,27 @@ class SegmentExistsSensor(BaseSensorOperator):
         )
 
     @contextmanager
-    def _only_a_timeout_skips(self) -> Iterator[None]:
-        """Undo what ``soft_fail`` does to a wrong key: skipped, it would look like a segment that is not there."""
+    def _skipping_as_promised(self) -> Iterator[None]:
+        """
+        Make soft_fail skip a timeout and nothing else, and never_fail skip everything, in every mode alike.
+
+        Airflow's own soft_fail skips a wrong key too, and that would look like a segment that is not there.
+        """
         try:
             yield
         except AirflowSkipException as skip:
-            if self.soft_fail and isinstance(skip.__cause__, AirflowFailException):
-                raise skip.__cause__ from skip.__cause__.__cause__
+            cause = skip.__cause__
+            if self.soft_fail and cause is not None and not _is_timeout(cause):
+                raise cause from cause.__cause__
             raise
+        except AirflowFailException as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"Skipped, since never_fail is set: {error}") from error
+            raise
+
+
+def _is_timeout(cause: BaseException) -> bool:
+    if isinstance(cause, (AirflowSensorTimeout, AirflowTaskTimeout)):
+        return True
+    # Airflow 2 tells the timeout of a deferral by its text only.
+    return not isinstance(cause, AirflowFailException) and str(cause) == "Trigger/execution timeout"

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_moengage.client.errors import ConnectionFailedError, MoEngageError
+from airflow_provider_moengage.client.errors import MoEngageError, UnexpectedResponseError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
 
 Seen = TypeVar("Seen")
+
+SHORTEST_INTERVAL = 1.0
+"""Seconds between two looks at least, whatever interval a sensor is given."""
 
 
 class SegmentExistsTrigger(BaseEventTrigger):
@@ -88,7 +91,7 @@ class SegmentExistsTrigger(BaseEventTrigger):
 
         :return: the same for all that wait for names with this connection and interval; None when it waits for an id.
         """
-        if self.name is None:
+        if self.name is None or self.segment_id is not None:
             return None
         return (self.serialize()[0], self.moengage_conn_id, self.poll_interval)
 
@@ -102,7 +105,10 @@ class SegmentExistsTrigger(BaseEventTrigger):
         """
 
         def by_name(client: MoEngageClient) -> dict[str, Any]:
-            return {str(segment.get("name")): segment for segment in client.list_segments()}
+            named: dict[str, Any] = {}
+            for segment in client.list_segments():
+                named.setdefault(str(segment.get("name")), segment)
+            return named
 
         async for seen in _looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], by_name):
             yield seen
@@ -138,30 +144,23 @@ async def _looks(
     Look once an interval, for ever, and give an error as an answer like any other.
 
     Sleeps before the first look too: the sensor has just looked, and a trigger that fires within a second of its
-    task's deferral can fail the task.
+    task's deferral can fail the task. Sleeps longer when the server asks for it.
     """
     hook = MoEngageHook(moengage_conn_id)
     client = None
+    wait: float = 0
     try:
         while True:
-            await asyncio.sleep(poll_interval)
+            await asyncio.sleep(max(poll_interval, SHORTEST_INTERVAL, wait))
             try:
-                client = client or await _client_of(hook)
+                client = client or await hook.aget_client()
                 seen: Seen | MoEngageError = await asyncio.to_thread(look, client)
             except MoEngageError as error:
                 seen = error
+            except Exception as error:  # noqa: BLE001 - of Airflow's API, say: it must not fail a thousand waiting tasks
+                seen = UnexpectedResponseError(f"{type(error).__name__} while looking")
+            wait = (seen.retry_after or 0) if isinstance(seen, MoEngageError) else 0
             yield seen
     finally:
         if client:
             client.close()
-
-
-async def _client_of(hook: MoEngageHook) -> MoEngageClient:
-    try:
-        return await hook.aget_client()
-    except MoEngageError:
-        raise
-    except Exception as error:  # A hiccup of Airflow's own API is no reason to fail a thousand waiting tasks.
-        raise ConnectionFailedError(
-            f"Airflow did not give the connection {hook.moengage_conn_id!r}: {type(error).__name__}"
-        ) from error

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import pickle
+import time
 
 import pytest
 
 from airflow_provider_moengage.client import MoEngageClient, MoEngageError, errors
 from airflow_provider_moengage.client.errors import (
+    AuthenticationError,
     BadRequestError,
     ConnectionFailedError,
     EndpointNotFoundError,
     InvalidInputError,
     OtherSegmentError,
+    RateLimitError,
     RedirectError,
     RequestTimeoutError,
     SegmentNotFoundError,
@@ -20,7 +24,7 @@ from airflow_provider_moengage.client.errors import (
     UnexpectedResponseError,
 )
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.support import UNKNOWN_ID, client_of, filters
+from tests.support import NOTHING, UNKNOWN_ID, client_of, filters, trickling_server
 
 
 class TestArchive:
@@ -54,9 +58,10 @@ class TestArchive:
             with pytest.raises(OtherSegmentError, match=f"asked to archive the segment {meant}.*{named}.*cs_id"):
                 client.archive_segment("named", meant)
 
-    def test_success_false_is_no_success(self, sandbox, client):
-        sandbox.fail_next(status=200, body={"message": "queued elsewhere", "success": False})
-        with pytest.raises(MoEngageError, match="queued elsewhere"):
+    @pytest.mark.parametrize("answer", [{}, {"success": False}, {"success": "true"}, {"error": {"code": "x"}}])
+    def test_what_is_no_success(self, sandbox, client, answer):
+        sandbox.fail_next(status=200, body={"message": "queued elsewhere", **answer})
+        with pytest.raises(UnexpectedResponseError, match="does not say success: true.*queued elsewhere"):
             client.archive_segment("camp")
 
 
@@ -103,7 +108,7 @@ class TestUpdate:
         segment_id = sandbox.add_segment(name="camp")["id"]
         given = {
             "zeta": 1,
-            "filters": [{"z": None, "unknown": {"y": [1.50, "ü"], "b": 10**20}, **filters()["filters"][0]}],
+            "filters": [{"z": None, "unknown": {"y": [1.50, "ü"], "b": 10**18}, **filters()["filters"][0]}],
             "filter_operator": "or",
             "alpha": False,
         }
@@ -276,6 +281,8 @@ class TestConstruction:
             ({"app_key": "a\r\nX: y"}, "app_key must be text in printable ASCII"),
             ({"database_name": "ü"}, "database_name must be text in printable ASCII"),
             ({"segment_id_key": "id"}, 'segment_id_key must be "segment_id" or "cs_id"'),
+            ({"timeout": 30}, "timeout must be two numbers"),
+            ({"timeout": (5,)}, "timeout must be two numbers"),
             ({"timeout": (0, 5)}, "connect timeout must be a positive"),
             ({"timeout": (5, float("inf"))}, "read timeout must be a positive"),
             ({"base_url": "http://api-01.moengage.com"}, "plain http to api-01.moengage.com"),
@@ -295,7 +302,11 @@ class TestTrouble:
 
     @pytest.mark.parametrize(
         ("fault", "shown"),
-        [("html", "no JSON object: '<"), ("empty", "nothing (an empty body)"), ("half-body", "broke off after")],
+        [
+            ("html", "no JSON object: '<"),
+            ("empty", "nothing (an empty body)"),
+            ("half-body", """ bytes: '{"data": ["""),
+        ],
     )
     def test_an_answer_that_is_none(self, sandbox, client, fault, shown):
         sandbox.fail_next(fault=fault)
@@ -311,6 +322,72 @@ class TestTrouble:
             sandbox.fail_next(status=200, body={"data": data, "type": "custom_segment"})
             with pytest.raises(UnexpectedResponseError, match="missing or malformed"):
                 call()
+
+    @pytest.mark.parametrize("data", [{}, {"id": "another"}, [{"id": "another", "name": "x"}]])
+    def test_a_get_that_answers_with_another_segment(self, sandbox, client, data):
+        sandbox.fail_next(status=200, body={"data": data, "type": "custom_segment"})
+        with pytest.raises(UnexpectedResponseError, match=f"about another segment than {UNKNOWN_ID}"):
+            client.get_segment(UNKNOWN_ID)
+
+    def test_the_first_of_a_list_is_the_segment(self, sandbox, client):
+        listed = [{"id": UNKNOWN_ID, "name": "first"}, {"id": "another", "name": "second"}]
+        sandbox.fail_next(status=200, body={"data": listed, "type": "custom_segment"})
+        assert client.get_segment(UNKNOWN_ID.upper())["name"] == "first"
+
+    def test_a_body_that_never_ends(self, monkeypatch):
+        """A byte now and then keeps a read timeout from striking; the whole answer has a deadline of its own."""
+        with trickling_server() as url:
+            client = MoEngageClient("W", "K", base_url=url, timeout=(5, 0.2))
+            with pytest.raises(RequestTimeoutError, match="read timeout 0.2 s"):
+                client.list_segments()
+
+    def test_a_body_that_is_too_large(self, sandbox, client, monkeypatch):
+        monkeypatch.setattr("airflow_provider_moengage.client.client._LARGEST_ANSWER", 100_000)
+        sandbox.fail_next(status=200, body="x" * 1_000_000)
+        with pytest.raises(UnexpectedResponseError, match="it did not end after"):
+            client.list_segments()
+
+    def test_a_cut_off_error_is_still_that_error(self, sandbox, client):
+        sandbox.fail_next(status=401, fault="half-body")
+        with pytest.raises(AuthenticationError):
+            client.list_segments()
+
+    @pytest.mark.parametrize(
+        "location", ["//[", "http://[::1", "https://elsewhere.example/?key=sandbox-data-api-key", ""]
+    )
+    def test_a_redirect_to_anywhere(self, sandbox, client, location):
+        sandbox.fail_next(status=302, headers={"Location": location}, body="")
+        with pytest.raises(RedirectError) as caught:
+            client.list_segments()
+        assert "sandbox-data-api-key" not in str(caught.value)
+
+    def test_cookies_are_forgotten(self, sandbox, client):
+        sandbox.fail_next(status=200, headers={"Set-Cookie": "tracking=1"}, body=NOTHING)
+        client.list_segments()
+        client.list_segments()
+        assert "cookie" not in sandbox.requests[-1].headers
+
+    def test_a_proxy_of_the_environment_does_not_see_loopback(self, sandbox, client, monkeypatch):
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert client.list_segments() == []
+
+    def test_when_to_try_again_counts_from_now(self, sandbox, client):
+        sandbox.fail_next(status=429, headers={"x-ratelimit-reset": str(int(time.time()) + 3_600)})
+        with pytest.raises(RateLimitError) as caught:
+            client.list_segments()
+        assert 3_000 < caught.value.retry_after <= 3_601
+
+    def test_a_byte_order_mark(self, sandbox, client):
+        sandbox.fail_next(status=200, body=b"\xef\xbb\xbf" + json.dumps(NOTHING).encode())
+        assert client.list_segments() == []
+
+    def test_close_lets_go_of_the_connection(self, sandbox, client):
+        client.list_segments()
+        client.close()
+        client.list_segments()
+        assert [request.connection for request in sandbox.requests[-2:]] == [1, 2]
 
     def test_a_reset_connection(self, sandbox, client):
         sandbox.fail_next(fault="reset")
@@ -350,12 +427,30 @@ class TestTrouble:
             assert elsewhere.requests == []
         assert not caught.value.retryable
 
-    def test_an_echoed_key_is_hidden(self, sandbox, client):
-        key = sandbox.connection["password"]
-        sandbox.fail_next(status=502, body=f"bad gateway, you sent {key}")
-        with pytest.raises(ServerError, match=r"you sent \*\*\*") as caught:
+    @pytest.mark.parametrize("key", ["plain-key-1", 'ab/cd+"ef', "ключ-é"])
+    @pytest.mark.parametrize("status", [200, 302, 401, 502])
+    def test_an_echoed_key_is_hidden(self, key, status):
+        with Sandbox(api_key=key) as sandbox, client_of(sandbox) as client:
+            basic = base64.b64encode(f"{sandbox.connection['login']}:{key}".encode()).decode()
+            for text in (key, json.dumps(key)[1:-1], key.replace("/", r"\/"), basic):
+                for body in (f"you sent {text}", f'{{"title": "x", "description": "{text}", "data": "{text}"}}'):
+                    sandbox.fail_next(status=status, body=body)
+                    with pytest.raises(MoEngageError) as caught:
+                        client.list_segments()
+                    held = str(caught.value) + repr(vars(caught.value)) + repr(caught.value.args)
+                    assert text not in held
+                    assert caught.value.__context__ is None
+
+    def test_no_exception_of_requests_hangs_on(self, sandbox, client):
+        sandbox.fail_next(fault="reset")
+        with pytest.raises(ConnectionFailedError) as caught:
             client.list_segments()
-        assert key not in str(caught.value) + repr(caught.value.__dict__)
+        assert caught.value.__context__ is None
+        assert caught.value.__cause__ is None
+
+    def test_a_key_that_is_a_word_of_the_envelope(self):
+        with Sandbox(api_key="title") as sandbox, client_of(sandbox) as client, pytest.raises(SegmentNotFoundError):
+            client.archive_segment("nobody")
 
     def test_errors_survive_pickling(self, sandbox, client):
         with pytest.raises(SegmentNotFoundError) as caught:

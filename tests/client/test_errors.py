@@ -143,6 +143,37 @@ def test_the_figures_of_a_full_workspace():
     assert (error.actual_count, error.limit) == (1001, 1000)
 
 
+def test_the_same_name_is_told_from_the_same_filters_even_when_a_name_says_otherwise():
+    message = SAME_NAME.replace("api_test_8", "all the given filters")
+    error = errors.error_from_answer(409, json.dumps(v3("Resource not created", message)), call="PATCH /x")
+    assert type(error) is errors.DuplicateNameError
+
+
+def test_a_failing_server_is_one_whatever_it_says():
+    error = errors.error_from_answer(503, json.dumps(v3("Request Error", UNKNOWN_CLIENT)), call="GET /x")
+    assert error.retryable
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 412, 413])
+def test_a_proxy_that_refuses_is_not_moengage(status):
+    error = errors.error_from_answer(status, "<html>refused</html>", call="GET /x")
+    assert type(error) in {errors.MoEngageError, errors.EndpointNotFoundError}
+
+
+@pytest.mark.parametrize("code", [404, "NOT_FOUND"])
+def test_a_404_of_a_gateway_is_no_missing_segment(code):
+    error = errors.error_from_answer(404, json.dumps({"error": {"code": code, "message": "x"}}), call="GET /x")
+    assert type(error) is errors.EndpointNotFoundError
+
+
+def test_a_server_writes_no_lines_of_its_own_into_the_log():
+    message = "A\n[2026-01-01] INFO all is well \x1b[31m" + "x" * 5_000_000
+    error = errors.error_from_answer(400, json.dumps(v3("Invalid request", message)), call="GET /x")
+    assert str(error).isprintable()
+    assert len(str(error)) < 2_000
+    assert len(error.body) == 10_000
+
+
 @pytest.mark.parametrize(
     "text",
     [

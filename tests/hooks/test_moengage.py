@@ -8,6 +8,7 @@ import pytest
 from airflow_provider_moengage.client import MoEngageClient
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.sandbox import Sandbox
 
 BASE = {"conn_type": "moengage", "login": "W", "password": "hunter2-hunter2"}
 
@@ -76,6 +77,13 @@ def test_everything_in_the_extra_counts(client_from):
     assert (client.database_name, client.segment_id_key, client.timeout) == ("DB", "cs_id", (1.5, 60))
 
 
+def test_an_app_key_of_its_own(monkeypatch):
+    with Sandbox(app_key="OLDAPP") as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
+        assert sandbox.connection["extra"]["app_key"] == "OLDAPP"
+        assert MoEngageHook().client.list_segments() == []
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -98,6 +106,7 @@ def test_everything_in_the_extra_counts(client_from):
         ({"host": "http://api-01.moengage.com"}, "plain http to api-01.moengage.com"),
         ({"host": "https://u:p@api-01.moengage.com"}, "must not carry credentials"),
         ({"host": "https://api-01.moengage.com:x"}, "no address"),
+        ({"host": "https://[::1", "port": 8900}, "no address"),
     ],
 )
 def test_a_connection_that_cannot_work(client_from, changed, sentence):

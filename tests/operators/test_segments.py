@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pendulum
@@ -144,7 +145,7 @@ class TestUpdate:
         assert [body["updated_by"] for body in sent.values()] == ["mapped@example.com"] * 2
         for index, one in enumerate(ids):
             value = sent[one]["included_filters"]["filters"][0]["value"]
-            assert value.startswith(f"{{{{MoeUserAttribute['{index}']}}}} ")
+            assert re.fullmatch(rf"{{{{MoeUserAttribute\['{index}'\]}}}} \d{{4}}-\d\d-\d\d", value)
 
     @pytest.mark.parametrize(
         ("arguments", "sentence"),

@@ -2,11 +2,21 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from importlib.metadata import version
 
 import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
 from tests.support import NOTHING, new_dag
+
+# How Airflow 3 and Airflow 2 tell that a deferral has timed out.
+TIMEOUT = "Trigger timeout" if version("apache-airflow") >= "3" else "Trigger/execution timeout"
 
 MODES = {
     "poke": {},
@@ -135,3 +145,51 @@ def test_an_event_of_another_version(event):
 def test_the_default_interval_spares_the_daily_quota():
     assert SegmentExistsSensor(task_id="wait", name="camp").poke_interval == 300
     assert SegmentExistsSensor(task_id="other", name="camp", poke_interval=timedelta(minutes=10)).poke_interval == 600
+
+
+def test_the_trigger_waits_for_the_same_with_the_same_connection(sandbox, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_MINE", json.dumps(sandbox.connection))
+    sensor = SegmentExistsSensor(
+        task_id="wait", name="camp", moengage_conn_id="mine", deferrable=True, poke_interval=60, timeout=3_600
+    )
+
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute({})
+
+    assert deferred.value.trigger.serialize()[1] == {
+        "segment_id": None,
+        "name": "camp",
+        "moengage_conn_id": "mine",
+        "poll_interval": 60,
+    }
+    assert deferred.value.timeout == timedelta(hours=1)
+
+
+class TestResuming:
+    """soft_fail skips a timeout and nothing else; what ends a deferral arrives as Airflow delivers it."""
+
+    @pytest.mark.parametrize(
+        ("method", "arguments", "outcome"),
+        [
+            ("execute_complete", {"event": {"status": "failed", "message": "wrong key"}}, AirflowFailException),
+            ("execute_complete", {"event": {"status": "of another version"}}, AirflowException),
+            ("__fail__", {"error": "Trigger failure"}, AirflowException),
+            ("__fail__", {"error": TIMEOUT}, AirflowSkipException),
+        ],
+    )
+    def test_soft_fail(self, method, arguments, outcome):
+        sensor = SegmentExistsSensor(task_id="wait", name="camp", deferrable=True, soft_fail=True)
+        with pytest.raises(outcome) as caught:
+            sensor.resume_execution(method, arguments, {})
+        assert isinstance(caught.value, AirflowSkipException) == (outcome is AirflowSkipException)
+
+    def test_never_fail(self):
+        sensor = SegmentExistsSensor(task_id="wait", name="camp", deferrable=True, never_fail=True)
+        with pytest.raises(AirflowSkipException):
+            sensor.resume_execution("execute_complete", {"event": {"status": "failed", "message": "wrong key"}}, {})
+
+
+def test_never_fail_skips_a_wrong_key_in_every_mode(sandbox, run_dag, mode):
+    sandbox.fail_next(status=401)
+    assert run_dag(sensor_dag(name="camp", never_fail=True, **mode)).states == {"wait": "skipped"}
+    assert len(sandbox.requests) == 1

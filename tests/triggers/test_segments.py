@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
 from tests.support import NOTHING
 
@@ -65,3 +66,43 @@ class TestSerialized:
     def test_holds_nothing_but_ids_names_and_the_interval(self):
         _, arguments = SegmentExistsTrigger(segment_id="x").serialize()
         assert list(arguments) == ["segment_id", "name", "moengage_conn_id", "poll_interval"]
+
+
+class TestTrouble:
+    def test_whatever_goes_wrong_is_not_yet(self, sandbox, monkeypatch):
+        """Airflow's own API may hiccup while a connection is looked up; the wait goes on."""
+        sandbox.add_segment(name="camp")
+        lookups = []
+
+        async def hiccup(self):
+            lookups.append(self.moengage_conn_id)
+            if len(lookups) == 1:
+                raise OSError("api-server is restarting")
+            return await asyncio.to_thread(MoEngageHook.get_conn, self)
+
+        monkeypatch.setattr(MoEngageHook, "aget_client", hiccup)
+        assert fire(name="camp")["status"] == "found"
+        assert len(lookups) == 2
+
+    def test_waits_as_long_as_the_server_asks(self, sandbox):
+        sandbox.fail_next(status=429, headers={"Retry-After": "3600"})
+
+        async def wait_a_little():
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(first_event(SegmentExistsTrigger(name="camp", poll_interval=0).run()), 0.3)
+
+        asyncio.run(wait_a_little())
+        assert len(sandbox.requests) == 1
+
+    def test_never_looks_twice_a_second(self, sandbox, monkeypatch):
+        monkeypatch.setattr("airflow_provider_moengage.triggers.segments.SHORTEST_INTERVAL", 3_600)
+
+        async def wait_a_little():
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(first_event(SegmentExistsTrigger(name="camp", poll_interval=0).run()), 0.05)
+
+        asyncio.run(wait_a_little())
+        assert sandbox.requests == []
+
+    def test_a_task_keeps_its_queue(self):
+        assert SegmentExistsTrigger(name="camp").supports_triggerer_queue is True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import msgspec
 import pytest
 
 from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
@@ -68,6 +69,28 @@ def test_only_the_names_that_are_there(sandbox):
         return event
 
     assert asyncio.run(both())["segment"]["name"] == "camp"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"data": [{"name": ["camp"], "id": 1}, {"name": {}}, {}, {"name": "camp", "id": "x"}]}',
+        '{"data": [{"name": "\\ud800"}, {"name": "camp", "id": 1180591620717411303424, "odd": "\\ud800"}]}',
+        '{"data": [{"name": "camp", "id": "x", "size": NaN}, {"name": "camp", "id": "the second"}]}',
+    ],
+)
+def test_an_odd_segment_disturbs_nobody(sandbox, body):
+    """What one segment looks like must not fail the tasks that wait for others, nor stop a triggerer."""
+    sandbox.fail_next(status=200, body=body)
+    (event,) = asyncio.run(wait_together([SegmentExistsTrigger(name="camp", poll_interval=0.05)]))
+    assert event["segment"]["name"] == "camp"
+    assert event["segment"]["id"] != "the second"
+    msgspec.msgpack.encode(event)
+
+
+def test_who_asks_for_both_gets_a_sentence_and_no_stream(sandbox):
+    trigger = SegmentExistsTrigger(name="camp", segment_id="x", poll_interval=0)
+    assert trigger.shared_stream_key() is None
 
 
 def test_a_wrong_key_reaches_all(sandbox):

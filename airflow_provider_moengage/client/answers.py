@@ -1,0 +1,50 @@
+"""
+Reading what a server has sent.
+
+An answer travels on: through XCom, a trigger's event and a database, which take less than JSON allows. One lone
+surrogate in a segment's name would otherwise stop a whole triggerer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+_LARGEST_INTEGER = 2**63 - 1
+
+
+def parse(text: str) -> Any:
+    """
+    Parse JSON into values that every store takes.
+
+    :param text: the body of an answer.
+    :return: the value. Numbers beyond 64 bits stay text, NaN and Infinity become None, a lone surrogate becomes ``?``.
+    :raises ValueError: when it is no JSON, or nested too deeply.
+    """
+    try:
+        value = json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=lambda _: None)
+        return _encodable(value) if "\\u" in text else value
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+def _integer(digits: str) -> int | str:
+    # Python refuses to read more than 4,300 digits.
+    number = int(digits) if len(digits) <= len(str(_LARGEST_INTEGER)) + 1 else _LARGEST_INTEGER + 1
+    return number if abs(number) <= _LARGEST_INTEGER else digits
+
+
+def _real(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [_encodable(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(entry) for key, entry in value.items()}
+    return value

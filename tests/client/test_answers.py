@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_moengage.client.answers import parse
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=[])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=[])), inner),
+)
+
+
+@given(ANYTHING)
+def test_what_is_parsed_fits_every_store(value):
+    parsed = parse(json.dumps(value))
+    msgspec.msgpack.encode(parsed)  # how a triggerer hands an event on
+    json.dumps(parsed, allow_nan=False).encode()  # how a database keeps it
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, -2.5, "x", null, true]}', {"a": [1, -2.5, "x", None, True]}),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), str(2**63)),
+        ("9" * 10_000, "9" * 10_000),
+        ("-" + "9" * 30, "-" + "9" * 30),
+        ("1e999", "1e999"),
+        ("[NaN, Infinity, -Infinity]", [None, None, None]),
+        ('"\\ud800"', "?"),
+        ('{"\\udfff": "\\ud83d\\ude00"}', {"?": "\U0001f600"}),
+    ],
+)
+def test_values(text, value):
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "{", "<html>", "[" * 100_000, "{'a': 1}"])
+def test_no_json(text):
+    with pytest.raises(ValueError, match="."):
+        parse(text)
