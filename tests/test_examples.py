@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pendulum
 import pytest
@@ -23,12 +24,17 @@ SEGMENT = "camp_diwali_2026"
     Version("3") > AIRFLOW_VERSION, reason="the README imports from airflow.sdk, which came with Airflow 3"
 )
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
-def test_a_snippet_runs(snippet, sandbox, run_dag, tmp_path):
+def test_a_snippet_runs(snippet, sandbox, run_dag, tmp_path, request):
     sandbox.add_segment(name=SEGMENT, id=UNKNOWN_ID)
     file = tmp_path / "snippet.py"
     file.write_text(snippet)
 
-    if "with DAG(" in snippet:
+    if "def test_" in snippet:
+        namespace: dict[str, Any] = {}
+        exec(compile(snippet, file, "exec"), namespace)  # noqa: S102 - our own README
+        (test,) = [value for name, value in namespace.items() if name.startswith("test_")]
+        test(request.getfixturevalue("moengage_sandbox"))
+    elif "with DAG(" in snippet:
         (dag,) = dags_of(file)
         assert run_dag(dag).state == "success"
     else:

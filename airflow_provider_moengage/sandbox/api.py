@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
-import math
 import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from airflow_provider_moengage.sandbox import errors, rules
 from airflow_provider_moengage.sandbox.errors import ApiError
+from airflow_provider_moengage.sandbox.json_body import parse_object
 from airflow_provider_moengage.sandbox.messages import (
     JSON_TYPE,
     Answer,
@@ -22,16 +21,28 @@ from airflow_provider_moengage.sandbox.messages import (
     json_answer,
     segment_answer,
 )
-from airflow_provider_moengage.sandbox.workspace import Workspace, is_object_id
+from airflow_provider_moengage.sandbox.segment import is_object_id
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.dialects import Dialect
+    from airflow_provider_moengage.sandbox.limits import Endpoint, RateLimits
     from airflow_provider_moengage.sandbox.rules import JsonObject
+    from airflow_provider_moengage.sandbox.workspace import Workspace
 
 Operation = Callable[[Request], Answer]
 
-MAX_JSON_DEPTH = 100
-"""Far more than any filter has, far less than what would exhaust the stack of a thread."""
+
+@dataclass(frozen=True)
+class Route:
+    """
+    Where a request goes.
+
+    :param operation: carries it out.
+    :param endpoint: what its rate limit is called, or None when it has none.
+    """
+
+    operation: Operation
+    endpoint: Endpoint | None = None
 
 
 @dataclass
@@ -60,44 +71,64 @@ class SegmentsApi:
     :param workspace: what the requests are about.
     :param credentials: what they must bring.
     :param dialect: the way in which they are answered.
+    :param limits: how many there may be; those with wrong credentials belong to no workspace and do not count.
     """
 
-    def __init__(self, workspace: Workspace, credentials: Credentials, dialect: Dialect) -> None:
+    def __init__(self, workspace: Workspace, credentials: Credentials, dialect: Dialect, limits: RateLimits) -> None:
         self._workspace = workspace
         self._credentials = credentials
         self._dialect = dialect
+        self._limits = limits
+
+    def knows(self, request: Request) -> bool:
+        """Say whether a request calls an endpoint that there is, by a method that the endpoint takes."""
+        try:
+            self._find_route(request)
+        except ApiError:
+            return False
+        return True
 
     def answer(self, request: Request) -> Answer:
         """Carry a request out, or refuse it."""
+        usage = None
         try:
-            operation = self._find_operation(request)
-            if request.path.startswith("/v3/"):
-                self._authenticate_v3(request)
-            else:
-                self._authenticate_v2(request)
+            route = self._find_route(request)
+            usage = self._limits.tightest(route.endpoint)
+            self._authenticate(request)
+            usage = self._limits.take(route.endpoint)
             _require_json_type(request)
-            return operation(request)
+            answer = route.operation(request)
         except ApiError as error:
-            return error_answer(request.path, error)
+            answer = error_answer(request.path, error)
+        return replace(answer, headers={**usage.headers(), **answer.headers}) if usage else answer
 
-    def _find_operation(self, request: Request) -> Operation:
+    def _find_route(self, request: Request) -> Route:
         # Decoded once and after the split: an id may contain an encoded slash, and then it is a strange id.
         match [urllib.parse.unquote(part) for part in request.path.split("/")]:
             case ["", "v2", "custom-segments", "archive"]:
-                operations: dict[str, Operation] = {"PATCH": self._archive}
+                routes = {"PATCH": Route(self._archive)}
             case ["", "v2", "custom-segments", "unarchive"]:
-                operations = {"PATCH": self._unarchive}
+                routes = {"PATCH": Route(self._unarchive)}
             case ["", "v3", "custom-segments"]:
-                operations = {"GET": self._list, "POST": self._create}
+                routes = {"GET": Route(self._list, "list"), "POST": Route(self._create, "create")}
             case ["", "v3", "custom-segments", segment_id] if segment_id:
-                operations = {"GET": partial(self._get, segment_id), "PATCH": partial(self._update, segment_id)}
+                routes = {
+                    "GET": Route(partial(self._get, segment_id), "get"),
+                    "PATCH": Route(partial(self._update, segment_id), "update"),
+                }
             case _:
                 raise ApiError(404, "Not Found", "There is no such endpoint")
-        if request.method not in operations:
-            allowed = ", ".join(operations)
+        if request.method not in routes:
+            allowed = ", ".join(routes)
             message = f"This endpoint takes {allowed}"
             raise ApiError(405, "Method Not Allowed", message, headers={"Allow": allowed})
-        return operations[request.method]
+        return routes[request.method]
+
+    def _authenticate(self, request: Request) -> None:
+        if request.path.startswith("/v3/"):
+            self._authenticate_v3(request)
+        else:
+            self._authenticate_v2(request)
 
     def _authenticate_v2(self, request: Request) -> None:
         app_key, database_name = request.headers.get("moe-appkey"), request.headers.get("moe-dbname")
@@ -213,12 +244,9 @@ def _require_json_type(request: Request) -> None:
 
 def _json_object(request: Request) -> JsonObject:
     try:
-        value = json.loads(request.body.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite_float)
-    except (ValueError, RecursionError):
-        raise _invalid_body(request, "The body is not JSON") from None
-    if not isinstance(value, dict) or _depth_exceeds(value, MAX_JSON_DEPTH):
-        raise _invalid_body(request, "The body is not a JSON object that could be a request")
-    return value
+        return parse_object(request.body)
+    except ValueError as error:
+        raise _invalid_body(request, f"The body {error}") from None
 
 
 def _invalid_body(request: Request, description: str) -> ApiError:
@@ -226,32 +254,6 @@ def _invalid_body(request: Request, description: str) -> ApiError:
     if request.path.startswith("/v3/"):
         return errors.invalid_format()
     return ApiError(400, "Invalid Request", description)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite_float(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is too large a number")
-    return number
-
-
-def _depth_exceeds(value: object, limit: int) -> bool:
-    level: list[object] = [value]
-    for _ in range(limit):
-        level = [child for parent in level for child in _children(parent)]
-        if not level:
-            return False
-    return True
-
-
-def _children(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _filter_groups(fields: JsonObject) -> tuple[JsonObject, JsonObject | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_moengage.sandbox.workspace import Clock, utc_now
+from airflow_provider_moengage.sandbox.clock import Clock, utc_now
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.rules import JsonObject

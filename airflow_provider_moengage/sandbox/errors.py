@@ -146,9 +146,16 @@ def too_many_active_segments(actual_count: int, limit: int) -> ApiError:
     return ApiError(429, "Too Many Requests", message, actual_count=actual_count, limit=limit)
 
 
-def rate_limited() -> ApiError:
-    """Refuse one more request within the rate limit's window."""
-    return ApiError(429, "Too Many Requests", "API rate limit breached. Current limit: 50/1 mins")
+def rate_limited(limit: int, minutes: int, headers: dict[str, str] | None = None) -> ApiError:
+    """
+    Refuse one more request within a window of the rate limit.
+
+    :param limit: how many requests the window takes.
+    :param minutes: how long it is.
+    :param headers: those that say when it opens again.
+    """
+    message = f"API rate limit breached. Current limit: {limit}/{minutes} mins"
+    return ApiError(429, "Too Many Requests", message, headers=headers)
 
 
 def server_error(status: int = 500) -> ApiError:
@@ -180,6 +187,6 @@ def usual_error(status: int) -> ApiError:
         ),
         412: circular_reference(),
         413: query_too_long(),
-        429: rate_limited(),
+        429: rate_limited(50, 1),
     }
     return known.get(status) or ApiError(status, "Request Error", f"The request failed with status {status}")

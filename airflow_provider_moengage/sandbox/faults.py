@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import math
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -21,6 +20,9 @@ WITHOUT_OWN_BODY = ("html", "empty")
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+MAX_DELAY = 86_400.0
+MAX_TIMES = 10_000
+
 _FIRST_FINAL_STATUS, _FIRST_ERROR_STATUS, _LAST_STATUS = 200, 400, 599
 
 _HTML_PAGE = (
@@ -58,10 +60,18 @@ class Fault:
             raise ValueError(f"fault must be one of {', '.join(get_args(FaultKind))}, not {self.fault!r}")
         if self.status is not None and not _is_final_status(self.status):
             raise ValueError(f"status must be a number from 200 to 599, not {self.status!r}")
-        if not isinstance(self.delay, int | float) or not math.isfinite(self.delay) or self.delay < 0:
-            raise ValueError(f"delay must be a number of seconds, zero or more, not {self.delay!r}")
+        if not isinstance(self.delay, int | float) or not 0 <= self.delay <= MAX_DELAY:
+            raise ValueError(f"delay must be a number of seconds, zero or more, at most {MAX_DELAY}: {self.delay!r}")
+        if not isinstance(self.headers, Mapping):
+            raise ValueError(f"headers must be a mapping of texts, not {self.headers!r}")  # noqa: TRY004 - as all others
+        object.__setattr__(self, "headers", dict(self.headers))
         for name, value in self.headers.items():
             _check_header(name, value)
+        for key, text in (("method", self.method), ("path", self.path)):
+            if text is not None and not isinstance(text, str):
+                raise ValueError(f"{key} must be a text, not {text!r}")
+        if self.body is not None:
+            _as_bytes(self.body)
         self._check_combination()
 
     def _check_combination(self) -> None:
@@ -119,10 +129,10 @@ class FaultQueue:
         Queue a fault.
 
         :param times: how many requests are to meet it.
-        :raises ValueError: when ``times`` is not at least 1.
+        :raises ValueError: when ``times`` is not from 1 to 10,000.
         """
-        if not isinstance(times, int) or isinstance(times, bool) or times < 1:
-            raise ValueError(f"times must be a whole number of requests, at least 1, not {times!r}")
+        if not isinstance(times, int) or isinstance(times, bool) or not 1 <= times <= MAX_TIMES:
+            raise ValueError(f"times must be a whole number of requests, at least 1, at most {MAX_TIMES}: {times!r}")
         with self._lock:
             self._faults.extend([fault] * times)
 
@@ -142,6 +152,11 @@ class FaultQueue:
         """List the faults that no request has met yet."""
         with self._lock:
             return list(self._faults)
+
+    def clear(self) -> None:
+        """Forget the faults that no request has met yet."""
+        with self._lock:
+            self._faults.clear()
 
 
 def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
@@ -169,4 +184,7 @@ def _check_header(name: object, value: object) -> None:
 def _as_bytes(body: bytes | str | dict[str, Any] | list[Any]) -> bytes:
     if isinstance(body, bytes):
         return body
-    return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    try:
+        return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("body must be bytes, a text of characters, or what JSON can express") from None

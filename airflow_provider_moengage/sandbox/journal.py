@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+KEPT_REQUESTS = 10_000
+"""More than any test makes, and few enough for a sandbox that runs for weeks."""
+KEPT_ANSWER = 2_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class RecordedRequest:
     :param status: the status of the answer, or None when no answer was sent.
     :param connection: on the how-manyth TCP connection it came, counted from 1.
     :param time: when it was recorded, by the sandbox's clock.
+    :param answer: the beginning of the answer's body, at most 2,000 bytes.
+    :param known: whether MoEngage has such an endpoint, and it takes this method.
     """
 
     method: str
@@ -32,6 +40,8 @@ class RecordedRequest:
     status: int | None
     connection: int
     time: datetime
+    answer: bytes = b""
+    known: bool = True
 
     @property
     def json(self) -> Any:
@@ -44,11 +54,11 @@ class RecordedRequest:
 
 
 class Journal:
-    """All requests, in the order of their answers; safe to use from several threads at once."""
+    """The last 10,000 requests, in the order of their answers; safe to use from several threads at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requests: list[RecordedRequest] = []
+        self._requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
 
     def add(self, request: RecordedRequest) -> None:
         """Record a request."""
@@ -59,3 +69,12 @@ class Journal:
         """List what was recorded."""
         with self._lock:
             return list(self._requests)
+
+    def last(self, count: int) -> list[RecordedRequest]:
+        """
+        List the last requests, the last first.
+
+        :param count: how many at most.
+        """
+        with self._lock:
+            return list(itertools.islice(reversed(self._requests), count))

@@ -23,6 +23,7 @@ class Request:
     :param path: the path as it was on the wire, without the query.
     :param query: the query as it was on the wire, without the question mark.
     :param headers: the headers under their lower-case names; those sent twice are joined by a comma.
+    :param peer: the IP address that it came from.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes = b""
+    peer: str = ""
 
 
 @dataclass(frozen=True)

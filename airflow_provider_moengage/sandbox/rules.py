@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -114,6 +115,19 @@ def check_group(group: object, *, may_be_empty: bool = False) -> JsonObject:
     for item in filters:
         _check_filter(item)
     return group
+
+
+def checked_definition(included_filters: JsonObject, excluded_filters: JsonObject | None = None) -> Definition:
+    """
+    Make a definition of groups of the right form.
+
+    :return: the definition, of copies.
+    :raises ApiError: when the form of a group is wrong.
+    """
+    check_group(included_filters)
+    if excluded_filters is not None:
+        check_group(excluded_filters, may_be_empty=True)
+    return copy.deepcopy(Definition(included_filters, excluded_filters))
 
 
 def _check_filter(item: object) -> None:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_moengage.sandbox.api import Credentials, SegmentsApi
+from airflow_provider_moengage.sandbox.clock import AdvancingClock, Clock, utc_now
+from airflow_provider_moengage.sandbox.console import Console
+from airflow_provider_moengage.sandbox.control import Control
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
 from airflow_provider_moengage.sandbox.faults import Fault, FaultKind, FaultQueue
 from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
+from airflow_provider_moengage.sandbox.limits import DOCUMENTED_LIMITS, RateLimits
+from airflow_provider_moengage.sandbox.page import SHOWN_REQUESTS, SHOWN_SEGMENTS, Snapshot
 from airflow_provider_moengage.sandbox.server import Log, SandboxServer
-from airflow_provider_moengage.sandbox.workspace import Clock, SegmentKind, Workspace, utc_now
+from airflow_provider_moengage.sandbox.state import read_state, write_state
+from airflow_provider_moengage.sandbox.workspace import Workspace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from airflow_provider_moengage.sandbox.rules import JsonObject
+    from airflow_provider_moengage.sandbox.seeding import SegmentKind
 
 DialectName = Literal["seeds", "today"]
 
@@ -38,7 +46,8 @@ class Sandbox:
     :param api_key: the Basic password.
     :param app_key: the value of MOE-APPKEY; the workspace id by default.
     :param database_name: the value of MOE-DBNAME.
-    :param clock: tells the time, as an aware datetime; move it to make segments age.
+    :param rate_limits: whether the documented rate limits apply; without them, no answer has their headers either.
+    :param clock: tells the time, as an aware datetime; :meth:`move_clock` moves the sandbox ahead of it.
     :param log: gets one line a request, without line end; silent by default.
     :raises ValueError: when the dialect is unknown, or the clock's time has no zone.
     """
@@ -53,20 +62,20 @@ class Sandbox:
         api_key: str = "sandbox-data-api-key",
         app_key: str | None = None,
         database_name: str = "SandboxDB",
+        rate_limits: bool = True,
         clock: Clock = utc_now,
         log: Log | None = None,
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
-        if clock().tzinfo is None:
-            raise ValueError("the clock must tell an aware datetime, for example datetime.now(timezone.utc)")
         self._port = port
         self._host = host
         self._dialect = DIALECTS[dialect]
         self._credentials = Credentials(workspace_id, api_key, app_key or workspace_id, database_name)
-        self._clock = clock
+        self._clock = AdvancingClock(clock)
         self._log = log
-        self._workspace = Workspace(clock)
+        self._workspace = Workspace(self._clock)
+        self._limits = RateLimits(self._clock, DOCUMENTED_LIMITS if rate_limits else {})
         self._journal = Journal()
         self._faults = FaultQueue()
         self._server: SandboxServer | None = None
@@ -92,7 +101,8 @@ class Sandbox:
             raise RuntimeError("this sandbox was started before; make another one")
         self._server = SandboxServer(
             (self._host, self._port),
-            answer=SegmentsApi(self._workspace, self._credentials, self._dialect).answer,
+            api=SegmentsApi(self._workspace, self._credentials, self._dialect, self._limits),
+            console=Console(Control(self), self._snapshot),
             journal=self._journal,
             faults=self._faults,
             clock=self._clock,
@@ -153,13 +163,18 @@ class Sandbox:
         Copies of all segments, the oldest first, those included that the API no longer shows.
 
         Each has ``name``, ``id``, ``created_time``, ``updated_time``, ``type``, ``source``, ``description``,
-        ``updated_by``, ``archived``, ``archived_time`` and, when it is a filter segment, ``included_filters``.
+        ``updated_by``, ``archived`` and ``archived_time``; a filter segment has ``included_filters``, and a file
+        segment has ``user_count``, which is 0 once it was archived for more than 30 days.
         """
         return self._workspace.everything()
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The journal: all requests so far, in the order of their answers."""
+        """
+        The journal: the requests to the API so far, in the order of their answers, the last 10,000 of them.
+
+        What the page and the control endpoints are asked is not among them.
+        """
         return self._journal.requests()
 
     @property
@@ -167,8 +182,25 @@ class Sandbox:
         """The faults that no request has met yet, in their order."""
         return self._faults.pending()
 
+    @property
+    def now(self) -> datetime:
+        """What time it is in the sandbox, in UTC."""
+        return self._clock()
+
+    def move_clock(self, duration: timedelta) -> None:
+        """
+        Let time pass, so that segments age and rate limits open again.
+
+        A client that compares ``x-ratelimit-reset`` with a clock of its own sees it as far ahead.
+
+        :param duration: how much, in all at most a century.
+        :raises ValueError: when it is negative or too much.
+        """
+        self._clock.move(duration)
+
     def add_segment(
         self,
+        /,
         *,
         name: str,
         age: timedelta | None = None,
@@ -177,6 +209,7 @@ class Sandbox:
         source: str = "API",
         archived: bool = False,
         included_filters: JsonObject | None = None,
+        user_count: int | None = None,
         **fields: Any,
     ) -> JsonObject:
         """
@@ -189,6 +222,7 @@ class Sandbox:
         :param source: where it comes from; anything but ``API`` and ``DASHBOARD`` makes it externally managed.
         :param archived: whether it is archived, since now or since the field ``archived_time``.
         :param included_filters: its filter group; one of its own by default.
+        :param user_count: how many users a file segment has; 1,000 by default.
         :param fields: ``id``, ``updated_time``, ``archived_time``, ``type``, ``description``, ``updated_by``,
             ``excluded_filters``, and any field that the API does not document, which every answer then shows.
         :return: the segment, as in :attr:`segments`.
@@ -202,6 +236,7 @@ class Sandbox:
             source=source,
             archived=archived,
             included_filters=included_filters,
+            user_count=user_count,
             **fields,
         )
 
@@ -229,11 +264,11 @@ class Sandbox:
         - ``html`` answers 200, or ``status``, with an HTML page, as a proxy does;
         - ``empty`` answers 200, or ``status``, with an empty body.
 
-        :param times: how many requests meet it.
+        :param times: how many requests meet it, at most 10,000.
         :param status: the status to answer instead of carrying the request out.
         :param headers: headers to add to the answer.
         :param body: the body that goes with ``status``; the documented error by default.
-        :param delay: how long to wait first, in seconds.
+        :param delay: how long to wait first, in seconds, at most a day.
         :param fault: one of the faults above.
         :param method: strike only requests of this HTTP method.
         :param path: strike only requests whose path, as it is on the wire, matches this glob.
@@ -241,7 +276,7 @@ class Sandbox:
         """
         wanted = Fault(
             status=status,
-            headers=dict(headers or {}),
+            headers={} if headers is None else headers,
             body=body,
             delay=delay,
             fault=fault,
@@ -249,3 +284,40 @@ class Sandbox:
             path=path,
         )
         self._faults.add(wanted, times)
+
+    def clear_faults(self) -> None:
+        """Forget the faults that no request has met yet."""
+        self._faults.clear()
+
+    def save_state(self, path: Path) -> None:
+        """
+        Write the segments and the time to a file; a file that is there stays whole until the new one is.
+
+        :param path: the file.
+        :raises OSError: when it cannot be written.
+        """
+        write_state(path, ahead=self._clock.ahead, segments=self.segments)
+
+    def load_state(self, path: Path) -> None:
+        """
+        Take the segments and the time from a file, in place of those that are there.
+
+        :param path: a file that :meth:`save_state` has written.
+        :raises OSError: when it cannot be read.
+        :raises ValueError: when it is no such file; then nothing has changed.
+        """
+        state = read_state(path)
+        self._workspace.replace_all(state.segments)
+        self._clock.move(max(timedelta(), state.ahead - self._clock.ahead))
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            url=self.url,
+            dialect=self._dialect.name,
+            now=self.now,
+            ahead=self._clock.ahead,
+            workspace=self._workspace.overview(SHOWN_SEGMENTS),
+            requests=self._journal.last(SHOWN_REQUESTS),
+            faults=self.pending_faults,
+            usage=self._limits.usage(),
+        )

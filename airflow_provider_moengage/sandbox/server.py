@@ -12,13 +12,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from email.utils import format_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_moengage.sandbox.errors import ApiError, invalid_format, query_too_long
 from airflow_provider_moengage.sandbox.faults import Fault, FaultQueue, with_headers
-from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
+from airflow_provider_moengage.sandbox.journal import KEPT_ANSWER, Journal, RecordedRequest
 from airflow_provider_moengage.sandbox.messages import Answer, Request, error_answer
-from airflow_provider_moengage.sandbox.workspace import Clock, as_utc
+
+if TYPE_CHECKING:
+    from airflow_provider_moengage.sandbox.api import SegmentsApi
+    from airflow_provider_moengage.sandbox.clock import Clock
+    from airflow_provider_moengage.sandbox.console import Console
 
 MAX_LINE_LENGTH = 65_536
 MAX_BODY_LENGTH = 4 * 1024 * 1024
@@ -36,8 +40,9 @@ class SandboxServer(http.server.ThreadingHTTPServer):
     Listens, and gives every connection a thread that ends when the server stops.
 
     :param address: host and port to listen at; port 0 takes a free one.
-    :param answer: carries requests out.
-    :param journal: where they are recorded.
+    :param api: carries requests out.
+    :param console: answers those that are not meant for the API.
+    :param journal: where the requests to the API are recorded.
     :param faults: what they are to meet.
     :param clock: tells the time.
     :param log: gets one line a request, or None.
@@ -46,20 +51,22 @@ class SandboxServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_port = False
-    request_queue_size = 128
+    request_queue_size = 1_024
     timeout = 0.5  # how soon a stop is noticed whose wake-up call did not get through
 
     def __init__(
         self,
         address: tuple[str, int],
         *,
-        answer: Callable[[Request], Answer],
+        api: SegmentsApi,
+        console: Console,
         journal: Journal,
         faults: FaultQueue,
         clock: Clock,
         log: Log | None = None,
     ) -> None:
-        self.answer = answer
+        self.api = api
+        self.console = console
         self.journal = journal
         self.faults = faults
         self.clock = clock
@@ -145,6 +152,9 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         request = self._read_head()
         if request is None:
             return
+        if self.server.console.is_for(request):
+            self._answer_off_the_record(request)
+            return
         fault = self.server.faults.take(request.method, request.path)
         if fault and fault.fault == "reset":
             self._leave_unanswered(request)
@@ -158,7 +168,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if fault:
             self._meet(fault, request)
         else:
-            self._send(request, self.server.answer(request))
+            self._send(request, self.server.api.answer(request))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse, in the API's words, a head that cannot be understood."""
@@ -192,7 +202,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             return None
         # From the request line itself: parse_request shortens "//" in self.path.
         path, _, query = self.requestline.split()[1].partition("?")
-        request = Request(self.command, path, query, self._joined_headers())
+        request = Request(self.command, path, query, self._joined_headers(), peer=self.client_address[0])
         if self.request_version == "HTTP/0.9":
             self._refuse(request, invalid_format())
             return None
@@ -229,18 +239,31 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             self._leave_unanswered(request)
             self._discard_until_closed()
         elif fault.fault == "lost-answer":
-            self.server.answer(request)
+            self.server.api.answer(request)
             self._leave_unanswered(request)
             self._reset()
         else:
-            answer = fault.answer(request, self.server.answer)
+            answer = fault.answer(request, self.server.api.answer)
             self._send(request, answer, half_of_body=fault.fault == "half-body")
 
+    def _answer_off_the_record(self, request: Request) -> None:
+        try:
+            request = self._read_body(request)
+        except ApiError as error:
+            self.close_connection = True
+            self._write(request, self.server.console.refuse(error))
+            self._end_gently()
+            return
+        self._write(request, self.server.console.answer(request))
+
     def _refuse(self, request: Request, error: ApiError) -> None:
-        # What follows on this connection cannot be told from the body that was not read, so it has to end. It ends
-        # gently: closing a socket that holds unread bytes would reset it, and the client would lose the answer.
+        # What follows on this connection cannot be told from the body that was not read, so it has to end.
         self.close_connection = True
         self._send(request, error_answer(request.path, error))
+        self._end_gently()
+
+    def _end_gently(self) -> None:
+        # Closing a socket that holds unread bytes would reset it, and the client would lose the answer.
         self.connection.shutdown(socket.SHUT_WR)
         self.connection.settimeout(LINGER_SECONDS)
         self._discard_until_closed()
@@ -250,9 +273,14 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         self._record(request, None)
 
     def _send(self, request: Request, answer: Answer, *, half_of_body: bool = False) -> None:
+        # Recorded first: who has the answer finds the request in the journal.
+        self._record(request, answer)
+        self._write(request, answer, half_of_body=half_of_body)
+
+    def _write(self, request: Request, answer: Answer, *, half_of_body: bool = False) -> None:
         self.close_connection |= half_of_body or _closes(answer)
         headers = {
-            "Date": format_datetime(as_utc(self.server.clock()), usegmt=True),
+            "Date": format_datetime(self.server.clock(), usegmt=True),
             "Server": "moengage-sandbox",
             "Connection": "close" if self.close_connection else "keep-alive",
         }
@@ -263,12 +291,9 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
         if request.method == "HEAD":
             body = b""
-
-        # Recorded first: who has the answer finds the request in the journal.
-        self._record(request, answer.status)
         self.connection.sendall(_head(answer.status, with_headers(headers, answer.headers)) + body)
 
-    def _record(self, request: Request, status: int | None) -> None:
+    def _record(self, request: Request, answer: Answer | None) -> None:
         headers = dict(request.headers)
         if "authorization" in headers:
             headers["authorization"] = "***"
@@ -279,13 +304,15 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
                 query=request.query,
                 headers=headers,
                 body=request.body,
-                status=status,
+                status=answer.status if answer else None,
                 connection=self._number,
-                time=as_utc(self.server.clock()),
+                time=self.server.clock(),
+                answer=answer.body[:KEPT_ANSWER] if answer else b"",
+                known=self.server.api.knows(request),
             )
         )
         if self.server.log:
-            outcome = "no answer" if status is None else status
+            outcome = answer.status if answer else "no answer"
             self.server.log(f"{_printable(request.method)} {_printable(request.path)} {outcome}")
 
     def _reset(self) -> None:

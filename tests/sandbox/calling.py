@@ -31,8 +31,9 @@ class MovableClock:
 class Caller:
     """Calls the API as its documents say, by hand."""
 
-    def __init__(self, sandbox: Sandbox, id_key: str) -> None:
+    def __init__(self, sandbox: Sandbox, id_key: str, *, timeout: float = 5) -> None:
         self.sandbox = sandbox
+        self.timeout = timeout
         self.id_key = id_key
         self.session = requests.Session()
         self.session.trust_env = False
@@ -42,7 +43,7 @@ class Caller:
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
         if body is not None:
             options["json"] = body
-        options.setdefault("timeout", 5)
+        options.setdefault("timeout", self.timeout)
         return self.session.request(method, self.sandbox.url + path, **options)
 
     def archive(self, name: Any, segment_id: Any = None) -> requests.Response:

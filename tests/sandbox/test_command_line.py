@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.__main__ import main
 from tests.sandbox.calling import run
 
-if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox import Sandbox
-
+GOOD_STATE = {"format": "moengage-sandbox-state", "version": 1, "clock_ahead": 0, "segments": []}
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 COMMAND = [sys.executable, "-m", "airflow_provider_moengage.sandbox"]
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -115,5 +119,109 @@ def test_an_unknown_host_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_help_names_every_option() -> None:
     shown = run(*COMMAND, "--help")
-    for option in ("--port", "--host", "--dialect", "--seed-demo"):
+    for option in ("--port", "--host", "--dialect", "--seed-demo", "--state", "--no-rate-limits"):
         assert option in shown.stdout
+
+
+def test_the_console_script_is_the_same() -> None:
+    scripts = re.findall(r"(?m)^moengage-sandbox = \"(.+):(.+)\"$", PYPROJECT.read_text())
+    assert [getattr(importlib.import_module(module), name) for module, name in scripts] == [main]
+
+
+def call_archive(connection: dict[str, Any], name: str) -> int:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = (connection["login"], connection["password"])
+        address = f"{connection['host']}/v2/custom-segments/archive"
+        return session.patch(address, json={"name": name}, headers={"MOE-APPKEY": connection["login"]}).status_code
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_state_outlives_the_process(start: Start, tmp_path: Path, how: signal.Signals) -> None:
+    file = tmp_path / "state.json"
+    first = start("--seed-demo", "--state", str(file))
+    before, export = read_export(first)
+    assert call_archive(run_in_bash(export), "Loyalty gold tier") == 202
+    first.send_signal(how)
+    assert first.wait(5) == 0
+
+    after, _ = read_export(start("--seed-demo", "--state", str(file)))
+
+    assert {line for line in after[1:] if line not in before} == {
+        line.replace("active  ", "archived") for line in before if "Loyalty gold tier" in line
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_an_impatient_user_loses_nothing(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    large = Sandbox()
+    for number in range(3_000):
+        large.add_segment(name=f"segment {number}")
+    large.save_state(file)
+    process = start("--state", str(file))
+    _, export = read_export(process)
+    assert call_archive(run_in_bash(export), "segment 7") == 202
+
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.002)
+
+    _, log = process.communicate()
+    assert (process.returncode, log) == (0, "PATCH /v2/custom-segments/archive 202\n")
+    large.load_state(file)
+    assert [segment["name"] for segment in large.segments if segment["archived"]] == ["segment 7"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "it is not JSON"),
+        (b'{"a": "shopping list"}', "it is not a state of the sandbox"),
+        (
+            json.dumps({**GOOD_STATE, "segments": [{"name": 7}]}).encode(),
+            "it has a segment that cannot be: name must be a text, not 7",
+        ),
+    ],
+)
+def test_a_foreign_state_file_is_one_sentence_and_stays(tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "state.json"
+    file.write_bytes(content)
+    ended = run(*COMMAND, "--port", "0", "--state", str(file), "--seed-demo")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"{file} cannot be used, and stays as it is: {reason}.\n"
+    assert file.read_bytes() == content
+
+
+def test_a_state_that_cannot_be_read_or_kept_is_one_sentence(tmp_path: Path) -> None:
+    a_folder = run(*COMMAND, "--port", "0", "--state", str(tmp_path))
+    nowhere = run(*COMMAND, "--port", "0", "--state", str(tmp_path / "nowhere" / "state.json"))
+    assert (a_folder.returncode, a_folder.stdout) == (nowhere.returncode, nowhere.stdout) == (1, "")
+    assert a_folder.stderr == f"{tmp_path} cannot be read: Is a directory.\n"
+    assert nowhere.stderr == (
+        f"The state cannot be kept in {tmp_path / 'nowhere' / 'state.json'}: its folder is not one to write in.\n"
+    )
+
+
+def test_a_state_that_cannot_be_saved_is_one_sentence(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    process = start("--state", str(folder / "state.json"))
+    read_export(process)
+    folder.rmdir()
+    process.terminate()
+    _, log = process.communicate(timeout=5)
+    assert process.returncode == 1
+    assert log == f"The state cannot be saved in {folder / 'state.json'}: No such file or directory.\n"
+
+
+def test_a_port_in_use_leaves_the_state_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    ended = run(*COMMAND, "--port", sandbox.url.rpartition(":")[2], "--state", str(file))
+    assert (ended.returncode, file.exists()) == (1, False)
+
+
+def test_rate_limits_can_be_switched_off(start: Start) -> None:
+    process = start("--no-rate-limits")
+    _, export = read_export(process)
+    assert "x-ratelimit-limit" not in list_segments(run_in_bash(export)).headers

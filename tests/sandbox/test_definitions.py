@@ -95,6 +95,23 @@ def test_update_without_a_name_keeps_it(api: Caller) -> None:
     assert api.update(segment["id"], group(attribute())).json()["data"]["name"] == "Spring"
 
 
+def test_a_renamed_segment_is_found_by_its_new_name_alone(api: Caller) -> None:
+    segment = api.sandbox.add_segment(name="Spring")
+    api.update(segment["id"], group(attribute()), name="Summer")
+    assert api.list("?name=Spring").json()["data"] == []
+    assert api.archive("Spring").status_code == 404
+    assert api.archive("Summer").ok
+    assert api.create("Spring", group(action())).status_code == 201
+
+
+def test_filters_that_a_segment_no_longer_has_are_free(api: Caller) -> None:
+    first, second = (api.sandbox.add_segment(name=name, included_filters=group(attribute())) for name in ("a", "b"))
+    assert api.update(first["id"], group(attribute("silver"))).ok
+    assert api.create("c", group(attribute())).json()["error"]["existing_cs_name"] == "b"
+    assert api.update(second["id"], group(attribute("bronze"))).ok
+    assert api.create("c", group(attribute())).status_code == 201
+
+
 def test_excluded_filters_are_shown_and_stay_until_replaced(api: Caller) -> None:
     segment = api.sandbox.add_segment(name="Spring")
     excluded = group(attribute("bronze"))

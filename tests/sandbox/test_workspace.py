@@ -1,4 +1,4 @@
-"""The workspace without HTTP: what only threads that meet in the middle of a call can show."""
+"""The workspace and its limits without HTTP: what only threads that meet in the middle of a call can show."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from airflow_provider_moengage.sandbox.clock import utc_now
 from airflow_provider_moengage.sandbox.errors import ApiError
+from airflow_provider_moengage.sandbox.limits import RateLimits, Window
 from airflow_provider_moengage.sandbox.workspace import Workspace
 from tests.sandbox.calling import attribute, group
 
@@ -56,6 +58,14 @@ def test_a_name_is_checked_and_taken_in_one_step() -> None:
         lambda: workspace.create("the one", group(attribute("a"))),
         lambda: workspace.create("the one", group(attribute("b"))),
     ) == [0, 409]
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_a_request_is_checked_and_counted_in_one_step() -> None:
+    windows = {"list": (Window(1, timedelta(minutes=1)),)}
+    for _ in range(300):
+        limits = RateLimits(utc_now, windows)  # type: ignore[arg-type]
+        assert outcomes(*[lambda: limits.take("list")] * 3) == [0, 429, 429]  # noqa: B023 - called before the next round
 
 
 @pytest.mark.usefixtures("hasty_threads")

@@ -1,0 +1,211 @@
+"""The page, as its bytes and as a browser shows it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_moengage.sandbox import Sandbox
+from airflow_provider_moengage.sandbox.demo import demo_segments
+from tests.sandbox.calling import Caller, attribute, group, wait_until
+from tests.sandbox.chromium import PROGRAM, Page, chromium
+
+if TYPE_CHECKING:
+    import requests
+
+HOSTILE = "<script>window.owned = 1</script><img src=x onerror='window.owned = 1'>\"' &amp; $facts \u202e \ud800 \x00"
+
+needs_a_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed here")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as page:
+        yield page
+
+
+def open_page(browser: Page, sandbox: Sandbox, *, phone: bool = False) -> None:
+    browser.events.clear()
+    width, height = (390, 844) if phone else (1200, 800)
+    browser.open(f"{sandbox.url}/", width=width, height=height, mobile=phone)
+
+
+def text_of(answer: requests.Response) -> str:
+    """What a person reads: the text without the tags."""
+    body = answer.text.partition("<main>")[2].partition("</main>")[0]
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def watched_run(sandbox: Sandbox) -> None:
+    """Leave a workspace and its journal as a DAG run does."""
+    for fields in demo_segments():
+        sandbox.add_segment(**fields)
+    caller = Caller(sandbox, "segment_id")
+    with caller.session:
+        caller.list("?name=camp_diwali_2026")
+        segment = sandbox.add_segment(name="camp_diwali_2026", source="DASHBOARD")
+        caller.list("?name=camp_diwali_2026")
+        sandbox.fail_next(status=503)
+        for _ in range(2):
+            caller.update(segment["id"], group(attribute()), updated_by="data-engineering@example.com")
+        caller.archive("Black Friday 2025 buyers")
+        caller.archive("Recommendation holdout")
+        caller.archive("Summer sale 2024")
+        caller.unarchive("Winter clearance 2026")
+    sandbox.fail_next(2, status=429, method="PATCH", path="/v3/*")
+
+
+def test_it_shows_segments_with_state_and_age(api: Caller) -> None:
+    api.sandbox.add_segment(name="Spring", age=timedelta(days=90))
+    api.sandbox.add_segment(name="upload", age=timedelta(hours=30), kind="file", user_count=12_345)
+    api.sandbox.add_segment(name="theirs", age=timedelta(hours=3), source="CAMPAIGN")
+    api.archive("Spring")
+    api.archive("upload")
+    shown = text_of(api("GET", "/"))
+    assert "1 active, 2 archived" in shown
+    assert re.search(r"theirs filter, managed by CAMPAIGN · \w{24} active 3 h upload file, 12,345 users ", shown)
+    assert re.search(r"Spring filter · \w{24} archived for 0 s 90 days ", shown)
+
+    api.sandbox.move_clock(timedelta(days=31))
+    assert "upload file, 0 users" in text_of(api("GET", "/"))
+    api.sandbox.move_clock(timedelta(days=150))
+    shown = text_of(api("GET", "/"))
+    assert "1 active, 0 archived, 2 no longer shown by the API" in shown
+    assert re.search(r"Spring filter · \w{24} gone 271 days ", shown)
+    assert "181 days ahead" in shown
+
+
+def test_it_shows_the_last_requests_with_their_answers(api: Caller) -> None:
+    for number in range(30):
+        api.archive(f"segment {number}")
+    api.sandbox.fail_next(status=502, body="<h1>Bad gateway</h1>")
+    api.list("?name=a%20b")
+    api.sandbox.fail_next(fault="reset")
+    with pytest.raises(OSError, match=r"reset|aborted"):
+        api.list()
+
+    shown = text_of(api("GET", "/"))
+
+    assert "12:00:00 GET /v3/custom-segments no answer none" in shown
+    assert "12:00:00 GET /v3/custom-segments?name=a%20b <h1>Bad gateway</h1> 502" in shown
+    assert (
+        "12:00:00 PATCH /v2/custom-segments/archive segment 29 "
+        "Entity Not Found: Custom segment not found for the given name or cs_id: segment 29 404" in shown
+    )
+    assert "segment 2 " in shown
+    assert "segment 1 " not in shown
+
+
+def test_it_shows_how_much_of_each_limit_is_used(api: Caller) -> None:
+    for _ in range(52):
+        api.list()
+    api.get("x")
+    shown = text_of(api("GET", "/"))
+    assert "Get by id 1 of 100 1 of 1,000 1 of 4,000 List 50 of 50 50 of 200 50 of 1,000 Create 0 of 50" in shown
+    with Sandbox(rate_limits=False) as unlimited:
+        assert "They are off." in text_of(Caller(unlimited, "")("GET", "/"))
+
+
+def test_it_shows_the_faults_to_come(api: Caller) -> None:
+    api.sandbox.fail_next(2, status=503, headers={"Retry-After": "2"}, delay=1.5, method="GET")
+    api.sandbox.fail_next(fault="silence", path="*/<b>")
+    shown = text_of(api("GET", "/")).replace("\N{MULTIPLICATION SIGN}", "times")
+    assert "2 times status 503 headers Retry-After after 1.5 s on GET *; 1 times silence on any */<b>" in shown
+
+
+def test_it_is_no_part_of_the_api(api: Caller) -> None:
+    api.sandbox.fail_next(status=503)
+    page = api("GET", "/")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert api.sandbox.requests == []
+    assert len(api.sandbox.pending_faults) == 1
+    head = api("HEAD", "/")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_it_trusts_no_text_and_shows_no_key(api: Caller) -> None:
+    api.sandbox.add_segment(name=HOSTILE, source=HOSTILE, team=HOSTILE)
+    api.archive(HOSTILE)
+    api("GET", "/<script>alert(1)</script>?<b>")
+    page = api("GET", "/").text
+    assert page.count("<script>") == 1
+    assert "<img" not in page
+    assert "onerror=&#x27;" in page
+    assert "sandbox-data-api-key" not in page
+    assert "U0FOREJPWFdPUktTUEFDRTpzYW5kYm94LWRhdGEtYXBpLWtleQ" not in page
+
+
+def test_its_policy_lets_nothing_in(api: Caller) -> None:
+    policy = api("GET", "/").headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not re.search(r"(src|href)=\"(?!data:,|#)", api("GET", "/").text)
+
+
+def test_it_stays_small_however_many_segments_there_are(api: Caller) -> None:
+    for number in range(1_000):
+        api.sandbox.add_segment(name=f"segment {number}", age=timedelta(seconds=number))
+    api.sandbox.add_segment(name="x" * 100_000)
+    page = api("GET", "/")
+    assert "and 801 older ones" in page.text
+    assert "segment 198<" in page.text
+    assert "segment 199<" not in page.text
+    assert len(page.content) < 100_000
+
+
+@needs_a_browser
+def test_a_browser_shows_it_and_keeps_it_fresh(browser: Page) -> None:
+    with Sandbox() as sandbox:
+        watched_run(sandbox)
+        open_page(browser, sandbox)
+        assert "camp_diwali_2026" in browser.evaluate("document.body.innerText")
+        assert browser.evaluate("getComputedStyle(document.querySelector('section')).borderRadius") == "8px"
+
+        sandbox.add_segment(name="just now")
+        wait_until(lambda: "just now" in browser.evaluate("document.body.innerText"))
+        assert browser.evaluate("document.querySelectorAll('main').length") == 1
+        port = int(sandbox.url.rpartition(":")[2])
+        assert browser.complaints() == []
+
+    wait_until(lambda: browser.evaluate("document.getElementById('lost').hidden") is False)
+    assert "just now" in browser.evaluate("document.body.innerText")
+    with Sandbox(port):
+        wait_until(lambda: browser.evaluate("document.getElementById('lost').hidden") is True)
+        assert "There is none yet." in browser.evaluate("document.body.innerText")
+
+
+@needs_a_browser
+def test_a_browser_runs_nothing_that_a_name_contains(browser: Page) -> None:
+    with Sandbox() as sandbox:
+        sandbox.add_segment(name=HOSTILE)
+        open_page(browser, sandbox)
+        sandbox.add_segment(name="later")
+        wait_until(lambda: "later" in browser.evaluate("document.body.innerText"))
+        assert browser.evaluate("typeof window.owned") == "undefined"
+        assert browser.evaluate("document.querySelectorAll('img').length") == 0
+        assert "<script>window.owned = 1</script><img" in browser.evaluate("document.body.innerText")
+        assert browser.complaints() == []
+
+
+@needs_a_browser
+@pytest.mark.parametrize("phone", [False, True])
+def test_nothing_sticks_out_of_the_window(browser: Page, phone: bool, tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        watched_run(sandbox)
+        sandbox.add_segment(name="x" * 300, source="y" * 300)
+        Caller(sandbox, "")("GET", "/" + "z" * 300)
+        open_page(browser, sandbox, phone=phone)
+        assert browser.evaluate("innerWidth") == (390 if phone else 1200)
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        overflowing = "[...document.querySelectorAll('section')].filter(s => s.scrollWidth > s.clientWidth).length"
+        assert browser.evaluate(overflowing) == 0
+        assert float(browser.evaluate("getComputedStyle(document.body).fontSize").removesuffix("px")) >= 14
+        browser.screenshot(tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 20_000
