@@ -8,6 +8,9 @@ A MoEngage workspace on localhost, for trying and testing DAGs where no MoEngage
         sandbox.fail_next(status=503, headers={"Retry-After": "2"})
         ...
         assert sandbox.segments[0]["archived"]
+
+A browser at ``sandbox.url`` shows what happens. Programs in other languages drive it over HTTP: the control endpoints
+``/_sandbox/segments``, ``/_sandbox/requests``, ``/_sandbox/faults`` and ``/_sandbox/clock`` take and answer JSON.
 """
 
 from __future__ import annotations

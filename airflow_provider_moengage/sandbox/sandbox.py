@@ -289,16 +289,16 @@ class Sandbox:
         """Forget the faults that no request has met yet."""
         self._faults.clear()
 
-    def save_state(self, path: Path) -> None:
+    def save_state(self, path: str | Path) -> None:
         """
         Write the segments and the time to a file; a file that is there stays whole until the new one is.
 
         :param path: the file.
         :raises OSError: when it cannot be written.
         """
-        write_state(path, ahead=self._clock.ahead, segments=self.segments)
+        write_state(Path(path), ahead=self._clock.ahead, segments=self.segments)
 
-    def load_state(self, path: Path) -> None:
+    def load_state(self, path: str | Path) -> None:
         """
         Take the segments and the time from a file, in place of those that are there.
 
@@ -306,7 +306,7 @@ class Sandbox:
         :raises OSError: when it cannot be read.
         :raises ValueError: when it is no such file; then nothing has changed.
         """
-        state = read_state(path)
+        state = read_state(Path(path))
         self._workspace.replace_all(state.segments)
         self._clock.move(max(timedelta(), state.ahead - self._clock.ahead))
 

@@ -34,9 +34,9 @@ def test_everything_comes_back(clock: MovableClock, file: Path) -> None:
     before.add_segment(name="strange \ud800 \x00 ☃", description="", team={"a": [None]}, note=None)
     before.move_clock(timedelta(days=31, microseconds=1))
 
-    before.save_state(file)
+    before.save_state(str(file))
     after = Sandbox(clock=clock)
-    after.load_state(file)
+    after.load_state(str(file))
 
     assert after.segments == before.segments
     assert after.now == before.now
