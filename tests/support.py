@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ def client_of(sandbox: Sandbox, **changed: Any) -> MoEngageClient:
 
 
 @contextmanager
-def trickling_server() -> Iterator[str]:
-    """Serve one request with an answer that goes on for ever, a byte at a time."""
+def trickling_server(answer: Iterable[bytes]) -> Iterator[str]:
+    """Serve one request with an answer that comes piece by piece, for ever if it has no end."""
     stopped = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -54,9 +54,10 @@ def trickling_server() -> Iterator[str]:
         connection, _ = listener.accept()
         with connection, suppress(OSError):
             connection.recv(65_536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-            while not stopped.wait(0.02):
-                connection.sendall(b" ")
+            for piece in answer:
+                connection.sendall(piece)
+                if stopped.wait(0.005):
+                    return
 
     thread = threading.Thread(target=serve)
     thread.start()

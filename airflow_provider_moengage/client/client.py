@@ -330,7 +330,7 @@ class MoEngageClient:
         answer = self.request(*call, body=body)
         if answer.get("success") is not True:
             raise self._unexpected("it does not say success: true", answer, call)
-        if segment_id is not None and answer.get("cs_id", segment_id) != segment_id:
+        if segment_id is not None and str(answer.get("cs_id", segment_id)).casefold() != segment_id.casefold():
             raise OtherSegmentError(
                 f"asked to {verb} the segment {segment_id}, it has answered for {answer.get('cs_name')!r}, whose id is "
                 f"{answer['cs_id']}",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_moengage.failures import failing_for_good
@@ -69,11 +70,9 @@ class ArchiveSegmentOperator(_ArchivalOperator):
         """
         with failing_for_good():
             answer = self.hook.client.archive_segment(self.name, self.segment_id)
-        import pendulum
-
         self.log.info(
-            "Archived the segment %r. MoEngage no longer shows an archived segment after 180 days: until %s it can be "
-            "unarchived.",
+            "Archived the segment %r. MoEngage no longer shows an archived segment after 180 days: if it was active "
+            "until now, it can be unarchived until %s.",
             answer.get("cs_name", self.name),
             pendulum.now("UTC").add(days=180).to_date_string(),
         )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_moengage.client.errors import MoEngageError, UnexpectedResponseError
+from airflow_provider_moengage.client.errors import ConnectionFailedError, MoEngageError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
+
+_log = logging.getLogger(__name__)
 
 Seen = TypeVar("Seen")
 
@@ -157,8 +160,9 @@ async def _looks(
                 seen: Seen | MoEngageError = await asyncio.to_thread(look, client)
             except MoEngageError as error:
                 seen = error
-            except Exception as error:  # noqa: BLE001 - of Airflow's API, say: it must not fail a thousand waiting tasks
-                seen = UnexpectedResponseError(f"{type(error).__name__} while looking")
+            except Exception as error:  # of Airflow's API, say: it must not fail a thousand waiting tasks
+                _log.exception("Looking for segments failed in a way that nobody expected.")
+                seen = ConnectionFailedError(f"{type(error).__name__}, see the triggerer's log")
             wait = (seen.retry_after or 0) if isinstance(seen, MoEngageError) else 0
             yield seen
     finally:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import base64
 import copy
+import gzip
 import json
 import pickle
 import time
+from itertools import chain, repeat
 
 import pytest
 
@@ -336,10 +338,27 @@ class TestTrouble:
 
     def test_a_body_that_never_ends(self, monkeypatch):
         """A byte now and then keeps a read timeout from striking; the whole answer has a deadline of its own."""
-        with trickling_server() as url:
+        endless = chain([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"], repeat(b" "))
+        with trickling_server(endless) as url:
             client = MoEngageClient("W", "K", base_url=url, timeout=(5, 0.2))
             with pytest.raises(RequestTimeoutError, match="read timeout 0.2 s"):
                 client.list_segments()
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    @pytest.mark.parametrize("compressed", [False, True])
+    def test_a_body_that_comes_byte_by_byte(self, chunked, compressed):
+        body = json.dumps({"data": [{"name": "camp", "id": UNKNOWN_ID}]}).encode()
+        body = gzip.compress(body) if compressed else body
+        pieces = [bytes([byte]) for byte in body]
+        headers = b"Content-Encoding: gzip\r\n" if compressed else b""
+        if chunked:
+            pieces = [b"1\r\n" + piece + b"\r\n" for piece in pieces] + [b"0\r\n\r\n"]
+            headers += b"Transfer-Encoding: chunked\r\n"
+        else:
+            headers += b"Content-Length: %d\r\n" % len(body)
+        with trickling_server([b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n", *pieces]) as url:
+            client = MoEngageClient("W", "K", base_url=url)
+            assert [segment["id"] for segment in client.list_segments()] == [UNKNOWN_ID]
 
     def test_a_body_that_is_too_large(self, sandbox, client, monkeypatch):
         monkeypatch.setattr("airflow_provider_moengage.client.client._LARGEST_ANSWER", 100_000)
