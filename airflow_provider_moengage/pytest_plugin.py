@@ -16,6 +16,10 @@ import pytest
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox import Sandbox
 
+_WHY = (
+    "because MoEngage has none such, or because they are about file segments or cohort sync, which it does not have yet"
+)
+
 CONNECTION_VARIABLE = "AIRFLOW_CONN_MOENGAGE_DEFAULT"
 
 
@@ -34,7 +38,7 @@ def moengage_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
     Fill it with ``add_segment``, let requests fail with ``fail_next``, let time pass with ``move_clock``, and look at
     ``segments`` and ``requests`` afterwards. The marker ``moengage_sandbox`` takes arguments of :class:`Sandbox`. The
-    test fails when it has called anything that MoEngage does not have.
+    test fails when it has called anything that the sandbox does not know.
 
     :return: the sandbox, which stops after the test.
     """
@@ -43,6 +47,8 @@ def moengage_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
     arguments: dict[str, object] = {}
     for marker in reversed(list(request.node.iter_markers("moengage_sandbox"))):
+        if marker.args:
+            pytest.fail('The marker moengage_sandbox takes its arguments by name: dialect="today".', pytrace=False)
         arguments.update(marker.kwargs)
     with Sandbox(**arguments) as sandbox:  # type: ignore[arg-type]  # Sandbox itself explains a wrong one
         monkeypatch.setenv(CONNECTION_VARIABLE, json.dumps(sandbox.connection))
@@ -51,7 +57,7 @@ def moengage_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
 
 def _fail_on_unknown_calls(sandbox: Sandbox) -> None:
-    unknown = [f"  {call.method or '?'} {call.path}" for call in sandbox.requests if not call.known]
+    unknown = [f"  {call.method or '?'} {call.path}" for call in sandbox.unknown_requests]
     if unknown:
         calls = "\n".join(unknown)
-        pytest.fail(f"MoEngage has no such call, so the sandbox does not know it:\n{calls}", pytrace=False)
+        pytest.fail(f"The sandbox does not know these calls, {_WHY}:\n{calls}", pytrace=False)

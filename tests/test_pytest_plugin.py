@@ -93,8 +93,22 @@ def test_an_unknown_call_fails_the_test(run: Run, method: str, path: str) -> Non
     )
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
-        ["*ERROR at teardown of test_typing_error*", "MoEngage has no such call*", f"  {method} {path}"]
+        ["*ERROR at teardown of test_typing_error*", "The sandbox does not know these calls*", f"  {method} {path}"]
     )
+
+
+def test_no_later_call_hides_an_unknown_one(run: Run) -> None:
+    run(
+        CALL
+        + """
+    def test_many(moengage_sandbox):
+        moengage_sandbox._journal._requests = __import__("collections").deque(maxlen=2)
+        call("GET", "/v9")
+        for _ in range(3):
+            call("GET", "/v3/custom-segments")
+        assert len(moengage_sandbox.requests) == 2
+    """
+    ).assert_outcomes(passed=1, errors=1)
 
 
 def test_an_unknown_call_that_met_a_fault_fails_the_test_too(run: Run) -> None:
@@ -135,6 +149,20 @@ def test_a_wrong_argument_is_explained(run: Run) -> None:
     )
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*dialect must be one of seeds, today, not 'tomorrow'*"])
+
+
+def test_an_argument_without_a_name_is_explained(run: Run) -> None:
+    result = run(
+        """
+    import pytest
+
+    @pytest.mark.moengage_sandbox("today")
+    def test_wrong(moengage_sandbox):
+        pass
+    """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*takes its arguments by name*"])
 
 
 def test_the_plugin_loads_nothing_before_it_is_used() -> None:

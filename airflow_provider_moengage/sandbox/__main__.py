@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
 import shlex
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: the exit code.
     """
     options = _parser().parse_args(arguments)
-    usual = {number: signal.signal(number, _end) for number in _ENDINGS}
+    # What is ignored already, as nohup has it, stays so; but SIGTERM always ends it.
+    listened = [number for number in _ENDINGS if _is_heard(number)]
+    usual = {number: signal.signal(number, _end) for number in listened}
     try:
         return _run(options)
     except _CannotGoOnError as reason:
@@ -73,14 +76,30 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _is_heard(number: signal.Signals) -> bool:
+    return number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN
+
+
 def _fill(sandbox: Sandbox, options: argparse.Namespace) -> None:
+    if options.state:
+        _try_to_write_beside(options.state)
     if options.state and options.state.exists():
         _load(sandbox, options.state)
-    elif options.state and not os.access(options.state.parent, os.W_OK):
-        raise _CannotGoOnError(f"The state cannot be kept in {options.state}: its folder is not one to write in.")
     if options.seed_demo and not sandbox.segments:
         for fields in demo_segments():
             sandbox.add_segment(**fields)
+
+
+def _try_to_write_beside(path: Path) -> None:
+    # Before the work and not after it: the state is saved at the very end.
+    try:
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise _CannotGoOnError(
+            f"The state cannot be kept in {path}: nothing can be written there ({reason})."
+        ) from None
 
 
 def _load(sandbox: Sandbox, path: Path) -> None:
@@ -113,8 +132,15 @@ def _parser() -> argparse.ArgumentParser:
         description="A MoEngage workspace on localhost, with a page to watch it at its address.",
     )
     parser.add_argument("--port", type=_port, default=8900, help="port to listen at, 0 for a free one (default: 8900)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
-    parser.add_argument("--dialect", choices=sorted(DIALECTS), default="seeds", help="how to answer (default: seeds)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1); the page stays local"
+    )
+    parser.add_argument(
+        "--dialect",
+        choices=sorted(DIALECTS),
+        default="seeds",
+        help="as the API documents say (seeds, the default), or as newer servers do (today)",
+    )
     parser.add_argument("--seed-demo", action="store_true", help="begin with a dozen campaign segments, if with none")
     parser.add_argument("--state", type=Path, metavar="FILE", help="load the segments from FILE, and save them at exit")
     parser.add_argument("--no-rate-limits", action="store_true", help="answer however many requests come")
@@ -122,15 +148,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"{port} is not a port")
-    return port
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
 
 
 def _greet(sandbox: Sandbox, host: str) -> None:
     if not is_loopback(host):
-        _log(f"Warning: everyone who reaches {host} can read and change this sandbox, whose key is no secret.")
+        _log(
+            f"Warning: everyone who reaches {host} can read and change these segments, as the key is no secret. "
+            "The page and the control endpoints still answer this machine only."
+        )
     lines = [f"MoEngage sandbox at {sandbox.url}"]
     lines += [_line(segment) for segment in sandbox.segments]
     lines += [f"export AIRFLOW_CONN_MOENGAGE_DEFAULT={shlex.quote(json.dumps(sandbox.connection))}"]
@@ -144,8 +172,10 @@ def _line(segment: dict[str, str]) -> str:
 
 
 def _log(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    # A terminal that has gone, or a pipe that nobody reads, is no reason to stop.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":

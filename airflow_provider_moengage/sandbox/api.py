@@ -102,6 +102,15 @@ class SegmentsApi:
             answer = error_answer(request.path, error)
         return replace(answer, headers={**usage.headers(), **answer.headers}) if usage else answer
 
+    def refuse(self, request: Request, error: ApiError) -> Answer:
+        """Refuse a request whose body was not read, so that it cannot be carried out."""
+        answer = error_answer(request.path, error)
+        try:
+            usage = self._limits.tightest(self._find_route(request).endpoint)
+        except ApiError:
+            usage = None
+        return replace(answer, headers={**usage.headers(), **answer.headers}) if usage else answer
+
     def _find_route(self, request: Request) -> Route:
         # Decoded once and after the split: an id may contain an encoded slash, and then it is a strange id.
         match [urllib.parse.unquote(part) for part in request.path.split("/")]:

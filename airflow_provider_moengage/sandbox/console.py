@@ -10,6 +10,9 @@ from airflow_provider_moengage.sandbox.errors import ApiError
 from airflow_provider_moengage.sandbox.guard import check_local, check_same_site
 from airflow_provider_moengage.sandbox.messages import Answer, Request, json_answer
 
+# The page, and the icon that browsers ask for beside it.
+_OF_BROWSERS = ("/", "/favicon.ico")
+
 
 class Console:
     """
@@ -25,7 +28,7 @@ class Console:
 
     def is_for(self, request: Request) -> bool:
         """Say whether a request means the console and not the API."""
-        return request.path.startswith(PREFIX) or (request.path == "/" and request.method in ("GET", "HEAD"))
+        return request.path.startswith(PREFIX) or (request.path in _OF_BROWSERS and request.method in ("GET", "HEAD"))
 
     def answer(self, request: Request) -> Answer:
         """Carry a request out, or refuse it."""
@@ -33,6 +36,8 @@ class Console:
             check_local(request)
             if request.path == "/":
                 return page.answer(self._snapshot())
+            if request.path in _OF_BROWSERS:
+                return Answer(404, b"", {})
             check_same_site(request)
             return self._control.answer(request)
         except ApiError as error:

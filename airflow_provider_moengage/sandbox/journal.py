@@ -12,6 +12,9 @@ from typing import Any
 
 KEPT_REQUESTS = 10_000
 """More than any test makes, and few enough for a sandbox that runs for weeks."""
+
+KEPT_UNKNOWN = 100
+"""How many calls of what there is not are remembered."""
 KEPT_ANSWER = 2_000
 
 
@@ -59,16 +62,24 @@ class Journal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
+        self._unknown: list[RecordedRequest] = []
 
     def add(self, request: RecordedRequest) -> None:
         """Record a request."""
         with self._lock:
             self._requests.append(request)
+            if not request.known and len(self._unknown) < KEPT_UNKNOWN:
+                self._unknown.append(request)
 
     def requests(self) -> list[RecordedRequest]:
         """List what was recorded."""
         with self._lock:
             return list(self._requests)
+
+    def unknown(self) -> list[RecordedRequest]:
+        """List the first requests that called what there is not; no later request takes their place."""
+        with self._lock:
+            return list(self._unknown)
 
     def last(self, count: int) -> list[RecordedRequest]:
         """

@@ -27,7 +27,7 @@ def parse_object(body: bytes, *, max_depth: int = MAX_JSON_DEPTH) -> JsonObject:
         raise ValueError("is not JSON") from None
     if not isinstance(value, dict):
         raise ValueError("is not a JSON object")  # noqa: TRY004 - it is the text that is wrong
-    if _depth_exceeds(value, max_depth):
+    if depth_exceeds(value, max_depth):
         raise ValueError("is nested too deeply")
     return value
 
@@ -43,7 +43,8 @@ def _finite_float(text: str) -> float:
     return number
 
 
-def _depth_exceeds(value: object, limit: int) -> bool:
+def depth_exceeds(value: object, limit: int) -> bool:
+    """Say whether there are more objects and lists inside each other than a limit."""
     level: list[object] = [value]
     for _ in range(limit):
         level = [child for parent in level for child in _children(parent) if isinstance(child, dict | list)]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.segment import Segment
     from airflow_provider_moengage.sandbox.workspace import Overview
 
+_LARGEST_BODY_READ = 64 * 1024
 SHOWN_SEGMENTS = 200
 SHOWN_REQUESTS = 30
 
@@ -192,6 +193,8 @@ def _status(status: int | None) -> str:
 
 
 def _name_in(request: RecordedRequest) -> str:
+    if len(request.body) > _LARGEST_BODY_READ:
+        return ""
     try:
         body = json.loads(request.body)
     except (ValueError, RecursionError):

@@ -178,6 +178,11 @@ class Sandbox:
         return self._journal.requests()
 
     @property
+    def unknown_requests(self) -> list[RecordedRequest]:
+        """The first 100 requests that called what the sandbox does not know."""
+        return self._journal.unknown()
+
+    @property
     def pending_faults(self) -> list[Fault]:
         """The faults that no request has met yet, in their order."""
         return self._faults.pending()

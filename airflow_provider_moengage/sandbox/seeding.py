@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from airflow_provider_moengage.sandbox.clock import as_utc
 from airflow_provider_moengage.sandbox.descriptions import describe
 from airflow_provider_moengage.sandbox.errors import ApiError
+from airflow_provider_moengage.sandbox.json_body import MAX_JSON_DEPTH, depth_exceeds
 from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, checked_definition
 from airflow_provider_moengage.sandbox.segment import FILE_TYPE, FILTER_TYPE, Segment, is_object_id, new_id
 
@@ -58,7 +59,7 @@ def make_segment(
 
     definition = None
     if kind == "filter":
-        definition = _definition(included_filters or _filters_for(name), excluded_filters)
+        definition = _definition(_filters_for(name) if included_filters is None else included_filters, excluded_filters)
     elif user_count is None:
         user_count = USERS_OF_A_FILE
     created = _moment("created_time", created_time) if created_time is not None else _before(now, age or timedelta())
@@ -134,6 +135,8 @@ def _check(segment: Segment) -> None:
         json.dumps(segment.more, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise ValueError("further fields must be what JSON can express") from None
+    if depth_exceeds(segment.more, MAX_JSON_DEPTH):
+        raise ValueError("further fields are nested too deeply")
 
 
 def _definition(included_filters: JsonObject, excluded_filters: JsonObject | None) -> Definition:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_moengage.sandbox.errors import ApiError, invalid_format, query_too_long
 from airflow_provider_moengage.sandbox.faults import Fault, FaultQueue, with_headers
 from airflow_provider_moengage.sandbox.journal import KEPT_ANSWER, Journal, RecordedRequest
-from airflow_provider_moengage.sandbox.messages import Answer, Request, error_answer
+from airflow_provider_moengage.sandbox.messages import Answer, Request
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.api import SegmentsApi
@@ -259,7 +259,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
     def _refuse(self, request: Request, error: ApiError) -> None:
         # What follows on this connection cannot be told from the body that was not read, so it has to end.
         self.close_connection = True
-        self._send(request, error_answer(request.path, error))
+        self._send(request, self.server.api.refuse(request, error))
         self._end_gently()
 
     def _end_gently(self) -> None:
@@ -271,11 +271,13 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
     def _leave_unanswered(self, request: Request) -> None:
         self.close_connection = True
         self._record(request, None)
+        self._tell(request, "no answer")
 
     def _send(self, request: Request, answer: Answer, *, half_of_body: bool = False) -> None:
-        # Recorded first: who has the answer finds the request in the journal.
+        # Recorded first: who has the answer finds the request in the journal. Logged last: no log may cost an answer.
         self._record(request, answer)
         self._write(request, answer, half_of_body=half_of_body)
+        self._tell(request, answer.status)
 
     def _write(self, request: Request, answer: Answer, *, half_of_body: bool = False) -> None:
         self.close_connection |= half_of_body or _closes(answer)
@@ -311,8 +313,9 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
                 known=self.server.api.knows(request),
             )
         )
+
+    def _tell(self, request: Request, outcome: object) -> None:
         if self.server.log:
-            outcome = answer.status if answer else "no answer"
             self.server.log(f"{_printable(request.method)} {_printable(request.path)} {outcome}")
 
     def _reset(self) -> None:

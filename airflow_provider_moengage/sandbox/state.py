@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -59,17 +58,19 @@ def replace_file(path: Path, content: bytes) -> None:
     :raises OSError: when that does not work; then the file is as it was.
     """
     path = path.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    # Always the same name, so that what a kill leaves behind is gone with the next try.
+    fresh = path.with_name(f".{path.name}.tmp")
+    fresh.unlink(missing_ok=True)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
-            shutil.copymode(path, name)
-        Path(name).replace(path)
+            shutil.copymode(path, fresh)
+        fresh.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        fresh.unlink(missing_ok=True)
         raise
 
 
@@ -87,7 +88,7 @@ def read_state(path: Path) -> State:
     if content.get("version") != VERSION:
         raise ValueError(f"is of version {content.get('version')!r}, and this sandbox reads version {VERSION}")
     ahead, segments = content.get("clock_ahead"), content.get("segments")
-    if not isinstance(ahead, int | float) or not 0 <= ahead <= MAX_AHEAD.total_seconds():
+    if not isinstance(ahead, int | float) or isinstance(ahead, bool) or not 0 <= ahead <= MAX_AHEAD.total_seconds():
         raise ValueError("has a broken clock_ahead")
     if not isinstance(segments, list) or not all(isinstance(segment, dict) for segment in segments):
         raise ValueError("has broken segments")

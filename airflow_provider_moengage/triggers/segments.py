@@ -160,7 +160,7 @@ async def _looks(
                 seen: Seen | MoEngageError = await asyncio.to_thread(look, client)
             except MoEngageError as error:
                 seen = error
-            except Exception as error:  # of Airflow's API, say: it must not fail a thousand waiting tasks
+            except Exception as error:  # noqa: BLE001 - of Airflow's API, say: it must not fail a thousand tasks
                 _log.exception("Looking for segments failed in a way that nobody expected.")
                 seen = ConnectionFailedError(f"{type(error).__name__}, see the triggerer's log")
             wait = (seen.retry_after or 0) if isinstance(seen, MoEngageError) else 0

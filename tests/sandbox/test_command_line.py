@@ -199,7 +199,8 @@ def test_a_state_that_cannot_be_read_or_kept_is_one_sentence(tmp_path: Path) -> 
     assert (a_folder.returncode, a_folder.stdout) == (nowhere.returncode, nowhere.stdout) == (1, "")
     assert a_folder.stderr == f"{tmp_path} cannot be read: Is a directory.\n"
     assert nowhere.stderr == (
-        f"The state cannot be kept in {tmp_path / 'nowhere' / 'state.json'}: its folder is not one to write in.\n"
+        f"The state cannot be kept in {tmp_path / 'nowhere' / 'state.json'}: nothing can be written there "
+        "(No such file or directory).\n"
     )
 
 
@@ -213,6 +214,32 @@ def test_a_state_that_cannot_be_saved_is_one_sentence(start: Start, tmp_path: Pa
     _, log = process.communicate(timeout=5)
     assert process.returncode == 1
     assert log == f"The state cannot be saved in {folder / 'state.json'}: No such file or directory.\n"
+
+
+def test_a_log_that_nobody_reads_costs_no_answer(start: Start) -> None:
+    process = start()
+    connection = run_in_bash(read_export(process)[1])
+    assert process.stderr
+    process.stderr.close()
+    assert [list_segments(connection).status_code for _ in range(2)] == [200, 200]
+
+
+def test_nohup_is_heeded() -> None:
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        connection = run_in_bash(read_export(process)[1])
+        process.send_signal(signal.SIGHUP)
+        assert list_segments(connection).status_code == 200
+        process.terminate()
+        assert process.wait(5) == 0
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_port_in_use_leaves_the_state_alone(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -231,3 +231,10 @@ def test_the_clock_moves_ahead_only_and_not_for_ever(sandbox: Sandbox, days: int
     with pytest.raises(ValueError, match="ahead only"):
         sandbox.move_clock(timedelta(days=days))
     assert sandbox.now == before
+
+
+def test_a_body_that_is_not_read_is_answered_with_the_limits_too(api: Caller) -> None:
+    refused = api("POST", "/v3/custom-segments", {"name": "x" * 5_000_000})
+    assert refused.status_code == 413
+    assert refused.headers["x-ratelimit-limit"] == refused.headers["x-ratelimit-remaining"] == "50"
+    assert "x-ratelimit-limit" not in api("POST", "/v9", {"name": "x" * 5_000_000}).headers

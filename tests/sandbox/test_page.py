@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+import http.server
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,9 +179,54 @@ def test_a_browser_shows_it_and_keeps_it_fresh(browser: Page) -> None:
 
     wait_until(lambda: browser.evaluate("document.getElementById('lost').hidden") is False)
     assert "just now" in browser.evaluate("document.body.innerText")
+    with another_server(port) as asked:
+        wait_until(asked.is_set)
+        asked.clear()
+        wait_until(asked.is_set)
+    assert "just now" in browser.evaluate("document.body.innerText")
     with Sandbox(port):
         wait_until(lambda: browser.evaluate("document.getElementById('lost').hidden") is True)
         assert "There is none yet." in browser.evaluate("document.body.innerText")
+
+
+@contextmanager
+def another_server(port: int) -> Iterator[threading.Event]:
+    """Another program at the sandbox's port, which has a page of its own; the event tells that it was asked for it."""
+    asked = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<p>something else</p>")
+            asked.set()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@needs_a_browser
+def test_a_browser_keeps_what_a_person_selects(browser: Page) -> None:
+    with Sandbox() as sandbox:
+        sandbox.add_segment(name="to be copied")
+        open_page(browser, sandbox)
+        browser.evaluate("getSelection().selectAllChildren(document.querySelector('main h2')), 1")
+        asked = "performance.getEntriesByType('resource').filter(entry => entry.initiatorType == 'fetch').length"
+        before = browser.evaluate(asked)
+        wait_until(lambda: browser.evaluate(asked) > before + 1)
+        assert browser.evaluate("getSelection().toString()")
+        browser.evaluate("getSelection().removeAllRanges(), 1")
+        sandbox.add_segment(name="later")
+        wait_until(lambda: "later" in browser.evaluate("document.body.innerText"))
 
 
 @needs_a_browser

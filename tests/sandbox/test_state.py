@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.demo import demo_segments
+from airflow_provider_moengage.sandbox.json_body import MAX_JSON_DEPTH
 from airflow_provider_moengage.sandbox.state import replace_file
 from tests.sandbox.calling import MovableClock, action, attribute, group, nested, wait_until
 
@@ -127,3 +128,24 @@ def test_a_kill_in_the_middle_leaves_a_whole_file(file: Path) -> None:
         assert process.wait() == -signal.SIGKILL
         assert file.read_bytes() in contents
         file.unlink()
+    replace_file(file, b"the next try clears away what the kills have left")
+    assert [path.name for path in file.parent.iterdir()] == ["state.json"]
+
+
+def test_a_state_counts_time_once(file: Path) -> None:
+    sandbox = Sandbox()
+    sandbox.move_clock(timedelta(days=31))
+    sandbox.save_state(file)
+    again = Sandbox()
+    again.move_clock(timedelta(days=30))
+    again.load_state(file)
+    assert again.now - sandbox.now < timedelta(hours=1)
+
+
+def test_what_can_be_added_can_be_loaded(file: Path) -> None:
+    sandbox = Sandbox()
+    sandbox.add_segment(name="deep", more=deep(MAX_JSON_DEPTH - 2))
+    with pytest.raises(ValueError, match="nested too deeply"):
+        sandbox.add_segment(name="deeper", more=deep(MAX_JSON_DEPTH + 1))
+    sandbox.save_state(file)
+    Sandbox().load_state(file)
