@@ -88,5 +88,11 @@ class TestRendering:
         )
         assert rendered == {"a": (MOENGAGE[2].replace("'", '"'), "2026-11-02")}
 
+    def test_what_is_rendered_already_is_not_rendered_again(self):
+        """Airflow says so of values that come from a mapped task's upstream."""
+        text = MOENGAGE[0] + " {{ ds }}"
+        operator = UpdateSegmentOperator(task_id="it", segment_id=UNKNOWN_ID, included_filters={})
+        assert operator.render_template(text, {"ds": "2026-11-02"}, None, {id(text)}) is text
+
     def test_a_literal(self):
         assert self.render(literal({"a": MOENGAGE[0] + "{{ ds }}"})) == {"a": MOENGAGE[0] + "{{ ds }}"}
