@@ -335,7 +335,7 @@ class MoEngageClient:
                 f"asked to {verb} the segment {segment_id}, it has answered for {answer.get('cs_name')!r}, whose id is "
                 f"{answer['cs_id']}",
                 call=" ".join(call),
-            )
+            ).without(self._secrets)
         return answer
 
     def _data_of(self, answer: dict[str, Any], kind: type[_Data], call: tuple[str, str]) -> _Data:

@@ -51,8 +51,8 @@ class MoEngageError(Exception):
         retry_after: float | None = None,
         call: str | None = None,
     ) -> None:
-        super().__init__(message)
         self.message = _one_line(message)
+        super().__init__(self.message)
         self.status = status
         self.code = code and _one_line(code)
         self.response_id = response_id and _one_line(response_id)

@@ -25,7 +25,7 @@ from airflow_provider_moengage.sandbox.segment import is_object_id
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.dialects import Dialect
-    from airflow_provider_moengage.sandbox.limits import Endpoint, RateLimits
+    from airflow_provider_moengage.sandbox.limits import Endpoint, RateLimits, Usage
     from airflow_provider_moengage.sandbox.rules import JsonObject
     from airflow_provider_moengage.sandbox.workspace import Workspace
 
@@ -100,7 +100,7 @@ class SegmentsApi:
             answer = route.operation(request)
         except ApiError as error:
             answer = error_answer(request.path, error)
-        return replace(answer, headers={**usage.headers(), **answer.headers}) if usage else answer
+        return _with_limits(answer, usage)
 
     def refuse(self, request: Request, error: ApiError) -> Answer:
         """Refuse a request whose body was not read, so that it cannot be carried out."""
@@ -109,7 +109,7 @@ class SegmentsApi:
             usage = self._limits.tightest(self._find_route(request).endpoint)
         except ApiError:
             usage = None
-        return replace(answer, headers={**usage.headers(), **answer.headers}) if usage else answer
+        return _with_limits(answer, usage)
 
     def _find_route(self, request: Request) -> Route:
         # Decoded once and after the split: an id may contain an encoded slash, and then it is a strange id.
@@ -225,6 +225,10 @@ class SegmentsApi:
             excluded_filters=excluded,
         )
         return segment_answer(200, data)
+
+
+def _with_limits(answer: Answer, usage: Usage | None) -> Answer:
+    return replace(answer, headers={**usage.headers(), **answer.headers}) if usage else answer
 
 
 def _same(given: str, expected: str) -> bool:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.segment import Segment
     from airflow_provider_moengage.sandbox.workspace import Overview
 
-_LARGEST_BODY_READ = 64 * 1024
 SHOWN_SEGMENTS = 200
 SHOWN_REQUESTS = 30
 
 _SHOWN_CHARACTERS = 160
+_LARGEST_BODY_READ = 64 * 1024
 _ENDPOINT_NAMES: dict[Endpoint, str] = {"get": "Get by id", "list": "List", "create": "Create", "update": "Update"}
 
 
