@@ -32,6 +32,7 @@ os.environ.update(
 
 from airflow_provider_moengage.client import MoEngageClient  # noqa: E402
 from airflow_provider_moengage.sandbox import Sandbox  # noqa: E402
+from tests.figures import FIGURES, Figures  # noqa: E402
 from tests.support import client_of  # noqa: E402
 
 DIALECTS = ("seeds", "today")
@@ -41,6 +42,20 @@ def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors on the newest Airflow; an older one warns of what its own libraries have done since."""
     if Version("3.3") > AIRFLOW_VERSION:
         config.addinivalue_line("filterwarnings", "default")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that the tests have counted."""
+    if lines := FIGURES.lines():
+        terminalreporter.section("what was tried")
+        for line in lines:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def figures() -> Figures:
+    """Where a test counts what it tries; the sums are printed at the end."""
+    return FIGURES
 
 
 @pytest.fixture(params=DIALECTS)
