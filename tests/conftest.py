@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ os.environ.update(
 from airflow_provider_moengage.client import MoEngageClient  # noqa: E402
 from airflow_provider_moengage.sandbox import Sandbox  # noqa: E402
 from tests.figures import FIGURES, Figures  # noqa: E402
-from tests.support import client_of  # noqa: E402
+from tests.support import Clock, client_of  # noqa: E402
 
 DIALECTS = ("seeds", "today")
 
@@ -58,10 +58,20 @@ def figures() -> Figures:
     return FIGURES
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock for the client on which waiting takes no time: nothing else is faked in these tests."""
+    clock = Clock()
+    for module in ("bodies", "retry", "transport"):
+        monkeypatch.setattr(f"airflow_provider_moengage.client.{module}.time", clock)
+    return clock
+
+
 @pytest.fixture(params=DIALECTS)
-def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A workspace that the connection moengage_default leads to."""
+def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[Sandbox]:
+    """A workspace that the connection moengage_default leads to, and whose time passes when the client waits."""
     with Sandbox(dialect=request.param) as sandbox:
+        clock.when_slept.append(lambda seconds: sandbox.move_clock(timedelta(seconds=seconds)))
         monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
         yield sandbox
 

@@ -1,33 +1,18 @@
-"""MoEngageClient: one method an endpoint, all through one door on one requests.Session."""
+"""MoEngageClient: one method an endpoint, all through the one door of its transport."""
 
 from __future__ import annotations
 
-import base64
 import json
-import time
-from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlsplit
 
-import requests
-import urllib3
-from requests.auth import HTTPBasicAuth
-
-from airflow_provider_moengage import __version__
-from airflow_provider_moengage.client.answers import parse
 from airflow_provider_moengage.client.datacenters import data_center_of
 from airflow_provider_moengage.client.errors import (
-    ConnectionFailedError,
+    DuplicateFiltersError,
+    DuplicateNameError,
     InvalidInputError,
-    MoEngageError,
     OtherSegmentError,
-    RedirectError,
-    RequestTimeoutError,
     SegmentNotFoundError,
-    UnexpectedResponseError,
-    error_from_answer,
-    shown,
 )
 from airflow_provider_moengage.client.filters import check_filter_group
 from airflow_provider_moengage.client.inputs import (
@@ -37,22 +22,18 @@ from airflow_provider_moengage.client.inputs import (
     check_seconds,
     check_text,
     check_workspace_id,
-    json_bytes,
 )
-from airflow_provider_moengage.client.retry import retry_after
+from airflow_provider_moengage.client.retry import RETRIES, RetryPolicy
+from airflow_provider_moengage.client.transport import Transport
 from airflow_provider_moengage.client.urls import base_url_of, path_segment, query_string
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_READ_SIZE = 64 * 1024
-_LARGEST_ANSWER = 32 * 1024 * 1024
-_SLOW = "was too slow"
-
 _Data = TypeVar("_Data")
 
 
-class MoEngageClient:
+class MoEngageClient(Transport):
     """
     The MoEngage Segments API of one workspace.
 
@@ -60,6 +41,9 @@ class MoEngageClient:
     MOE-APPKEY. Holds one kept-alive connection; use it as a context manager, or call :meth:`close`, to let go of it.
     Every method raises a :class:`~airflow_provider_moengage.client.errors.MoEngageError`, and nothing else, when the
     call does not succeed.
+
+    A call that meets a rate limit, a failing server or a broken network is sent again, as long as the ``retry`` policy
+    allows; where the server says that no request is left, the next call of this process waits before it is sent.
 
     :param workspace_id: the Workspace ID (older accounts: DATA API ID), the Basic user name.
     :param api_key: the Data API key, the Basic password.
@@ -71,6 +55,7 @@ class MoEngageClient:
         newer servers.
     :param timeout: seconds to connect, and seconds to wait for an answer to begin or go on; a whole answer may take
         twice as long.
+    :param retry: how often and for how long a call is sent again before it fails.
     :raises InvalidInputError: when one of them cannot work; the message says which.
     """
 
@@ -85,6 +70,7 @@ class MoEngageClient:
         database_name: str | None = None,
         segment_id_key: str = "segment_id",
         timeout: tuple[float, float] = (5, 30),
+        retry: RetryPolicy = RETRIES,
     ) -> None:
         app_key = app_key or workspace_id
         if not isinstance(timeout, tuple) or len(timeout) != 2:
@@ -96,22 +82,26 @@ class MoEngageClient:
             check_header_value("database_name", database_name)
         if segment_id_key not in ("segment_id", "cs_id"):
             raise InvalidInputError('segment_id_key must be "segment_id" or "cs_id".')
-        self.workspace_id = workspace_id
         self.data_center = None if data_center is None else data_center_of(data_center)
         if base_url:
-            self.base_url = base_url_of(base_url)
+            address = base_url_of(base_url)
         elif self.data_center:
-            self.base_url = self.data_center.api_url
+            address = self.data_center.api_url
         else:
             raise InvalidInputError(
                 "Neither a data center nor a base URL is given: set data_center to the number in the address of your "
                 "MoEngage dashboard, for example 01."
             )
-        self.database_name = database_name
         self.segment_id_key = segment_id_key
-        self.timeout = (check_seconds("connect timeout", timeout[0]), check_seconds("read timeout", timeout[1]))
-        self._session = _session_of(self.base_url, workspace_id, api_key, app_key)
-        self._secrets = _spellings(base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode(), api_key)
+        super().__init__(
+            address,
+            workspace_id,
+            api_key,
+            app_key=app_key,
+            database_name=database_name,
+            timeout=(check_seconds("connect timeout", timeout[0]), check_seconds("read timeout", timeout[1])),
+            retry=retry,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(workspace_id={self.workspace_id!r}, base_url={self.base_url!r})"
@@ -123,10 +113,6 @@ class MoEngageClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Close the kept-alive connection. The client opens a new one when it is used again."""
-        self._session.close()
 
     def archive_segment(self, name: str, segment_id: str | None = None) -> dict[str, Any]:
         """
@@ -173,7 +159,7 @@ class MoEngageClient:
             answer = {**answer, "data": answer["data"][0]}
         segment = self._data_of(answer, dict, call)
         if str(segment.get("id")).casefold() != segment_id.casefold():
-            raise self._unexpected(f"it is about another segment than {segment_id}", answer, call)
+            raise self._unexpected(f"it is about another segment than {segment_id}", json.dumps(answer), " ".join(call))
         return segment
 
     def update_segment(
@@ -213,7 +199,22 @@ class MoEngageClient:
             body["name"] = check_text("name", name)
         if updated_by is not None:
             body["updated_by"] = check_text("updated_by", updated_by)
-        return self._data_of(self.request(*call, body=body), dict, call)
+        try:
+            return self._data_of(self.request(*call, body=body), dict, call)
+        except DuplicateNameError:
+            if name is None or not self._is_named(segment_id, name):
+                raise
+        except DuplicateFiltersError as error:
+            if str(error.existing_segment_id).casefold() != segment_id.casefold():
+                raise
+            segment = self.get_segment(segment_id)
+            if segment is None or name not in (None, segment.get("name")):
+                raise
+            return {**segment, "included_filters": included_filters}
+        # An update whose answer was lost has renamed the segment already: this one met its own new name.
+        return self.update_segment(
+            segment_id, included_filters, updated_by=updated_by, excluded_filters=excluded_filters
+        )
 
     def list_segments(self, name: str | None = None) -> list[dict[str, Any]]:
         """
@@ -242,85 +243,9 @@ class MoEngageClient:
             return self.get_segment(segment_id)
         return next(iter(self.list_segments(name)), None)
 
-    def request(self, method: str, path: str, *, query: str = "", body: Any = None) -> dict[str, Any]:
-        """
-        Send one request: the door that every call goes through.
-
-        :param method: the HTTP method.
-        :param path: the path below the base URL, each segment quoted.
-        :param query: the query, encoded.
-        :param body: what to send as JSON.
-        :return: the answer, a JSON object.
-        :raises MoEngageError: the one that fits the answer, or the lack of one.
-        """
-        call = f"{method} {path}"
-        data = None if body is None else json_bytes(body)
-        sent = self._send(method, path + (f"?{query}" if query else ""), data, call)
-        answer = sent if isinstance(sent, MoEngageError) else self._outcome_of(*sent, call)
-        # Raised out here, where no exception of requests hangs on to it: those hold the request and its credentials.
-        if isinstance(answer, MoEngageError):
-            raise answer.without(self._secrets)
-        return answer
-
-    def _send(
-        self, method: str, target: str, data: bytes | None, call: str
-    ) -> tuple[requests.Response, bytes, str] | MoEngageError:
-        headers = {"MOE-DBNAME": self.database_name} if self.database_name and target.startswith("/v2/") else None
-        try:
-            with self._session.request(
-                method, self.base_url + target, data=data, headers=headers, timeout=self.timeout, stream=True
-            ) as response:
-                return response, *self._read(response.raw)
-        except requests.Timeout:
-            return self._timed_out(call)
-        # Errors of requests are OSErrors, and so is a CA bundle that is not there; a few of urllib3 come through.
-        except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-            return ConnectionFailedError(f"{self.base_url}: {_reason(error)}", call=call)
-
-    def _outcome_of(
-        self, response: requests.Response, received: bytes, trouble: str, call: str
-    ) -> dict[str, Any] | MoEngageError:
-        """Tell what an answer means, as far as it came."""
-        status = response.status_code
-        text = received.decode("utf-8-sig", errors="replace")
-        if status >= 400:
-            wait = retry_after(response.headers, now=time.time())
-            return error_from_answer(status, text, call=call, retry_after=wait)
-        if status >= 300:
-            target = response.headers.get("Location", "nowhere")
-            return RedirectError(f"{self.base_url} redirects to {target!r}", status=status, call=call)
-        if trouble == _SLOW:
-            return self._timed_out(call)
-        if trouble:
-            said = f"it {trouble} after {len(received)} bytes: {shown(text)}"
-            return UnexpectedResponseError(said, status=status, body=text, call=call)
-        return _json_object(text, status, call)
-
-    def _read(self, raw: urllib3.BaseHTTPResponse) -> tuple[bytes, str]:
-        """
-        Read a body by hand: what came of one that broke off can be shown, and one that never ends has an end.
-
-        :return: what came, and what went wrong with it, an empty text for nothing.
-        """
-        received = bytearray()
-        deadline = time.monotonic() + 2 * self.timeout[1]
-        try:
-            while chunk := raw.read1(_READ_SIZE, decode_content=True):
-                received += chunk
-                if len(received) > _LARGEST_ANSWER:
-                    return bytes(received), "did not end"
-                if time.monotonic() > deadline:
-                    return bytes(received), _SLOW
-        except urllib3.exceptions.ReadTimeoutError:
-            return bytes(received), _SLOW
-        except (OSError, urllib3.exceptions.HTTPError):
-            return bytes(received), "broke off"
-        return bytes(received), ""
-
-    def _timed_out(self, call: str) -> RequestTimeoutError:
-        connect, read = self.timeout
-        said = f"no answer from {self.base_url} (connect timeout {connect:g} s, read timeout {read:g} s)"
-        return RequestTimeoutError(said, call=call)
+    def _is_named(self, segment_id: str, name: str) -> bool:
+        segment = self.get_segment(segment_id)
+        return segment is not None and segment.get("name") == name
 
     def _set_archived(self, verb: str, name: str, segment_id: str | None) -> dict[str, Any]:
         body = {"name": check_text("name", name)}
@@ -329,13 +254,15 @@ class MoEngageClient:
         call = "PATCH", f"/v2/custom-segments/{verb}"
         answer = self.request(*call, body=body)
         if answer.get("success") is not True:
-            raise self._unexpected("it does not say success: true", answer, call)
+            raise self._unexpected("it does not say success: true", json.dumps(answer), " ".join(call))
         if segment_id is not None and str(answer.get("cs_id", segment_id)).casefold() != segment_id.casefold():
             raise OtherSegmentError(
-                f"asked to {verb} the segment {segment_id}, it has answered for {answer.get('cs_name')!r}, whose id is "
-                f"{answer['cs_id']}",
+                self._secrets.hide(
+                    f"asked to {verb} the segment {segment_id}, it has answered for {answer.get('cs_name')!r}, whose "
+                    f"id is {answer['cs_id']}"
+                ),
                 call=" ".join(call),
-            ).without(self._secrets)
+            )
         return answer
 
     def _data_of(self, answer: dict[str, Any], kind: type[_Data], call: tuple[str, str]) -> _Data:
@@ -343,64 +270,8 @@ class MoEngageClient:
         segments = data if isinstance(data, list) else [data]
         if isinstance(data, kind) and all(isinstance(segment, dict) for segment in segments):
             return data
-        raise self._unexpected('its "data" is missing or malformed', answer, call)
-
-    def _unexpected(self, what: str, answer: dict[str, Any], call: tuple[str, str]) -> MoEngageError:
-        body = json.dumps(answer)
-        error = UnexpectedResponseError(f"{what}: {shown(body)}", status=200, body=body, call=" ".join(call))
-        return error.without(self._secrets)
-
-
-def _json_object(text: str, status: int, call: str) -> dict[str, Any] | UnexpectedResponseError:
-    try:
-        answer = parse(text)
-    except ValueError:
-        answer = None
-    if isinstance(answer, dict):
-        return answer
-    return UnexpectedResponseError(f"it is no JSON object: {shown(text)}", status=status, body=text, call=call)
+        raise self._unexpected('its "data" is missing or malformed', json.dumps(answer), " ".join(call))
 
 
 def _segment_path(segment_id: str) -> str:
     return f"/v3/custom-segments/{path_segment(check_text('segment_id', segment_id))}"
-
-
-def _spellings(*secrets: str) -> list[str]:
-    """Give the secrets as they may stand in an answer: plain, in JSON, in an address; the longest first."""
-    spellings = {
-        spelling
-        for secret in secrets
-        for spelling in (secret, json.dumps(secret)[1:-1], secret.replace("/", r"\/"), quote(secret, safe=""))
-    }
-    return sorted(spellings, key=len, reverse=True)
-
-
-def _reason(error: Exception) -> str:
-    """Say what happened without "Max retries exceeded", which requests says though nothing was retried."""
-    inner = error.args[0] if error.args else error
-    return str(getattr(inner, "reason", None) or error)
-
-
-class _Session(requests.Session):
-    """A session for an API, which neither redirects nor remembers: MOE-APPKEY would follow to another host."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
-def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str) -> requests.Session:
-    session = _Session()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    # As bytes: requests encodes text as latin-1, which not every key fits.
-    session.auth = HTTPBasicAuth(workspace_id.encode(), api_key.encode())
-    session.headers.update(
-        {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "MOE-APPKEY": app_key,
-            "User-Agent": f"airflow-provider-moengage/{__version__} {requests.utils.default_user_agent()}",
-        }
-    )
-    # Plain http goes to loopback only, where a proxy of the environment would be in the way.
-    session.trust_env = urlsplit(base_url).scheme == "https"
-    return session

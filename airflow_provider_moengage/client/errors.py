@@ -8,7 +8,7 @@ then look like a missing segment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from airflow_provider_moengage.client.answers import parse
@@ -29,6 +29,7 @@ class MoEngageError(Exception):
     :param body: the answer as text, at most 10,000 characters.
     :param retry_after: seconds until another try makes sense, where the server said so.
     :param call: method and path of the request.
+    :param tries: how often it was sent.
     """
 
     headline: ClassVar[str] = "MoEngage refused the request"
@@ -50,6 +51,7 @@ class MoEngageError(Exception):
         body: str | None = None,
         retry_after: float | None = None,
         call: str | None = None,
+        tries: int = 1,
     ) -> None:
         self.message = _one_line(message)
         super().__init__(self.message)
@@ -59,31 +61,20 @@ class MoEngageError(Exception):
         self.body = body and body[:_BODY_CHARACTERS]
         self.retry_after = retry_after
         self.call = call
+        self.tries = tries
 
     def __str__(self) -> str:
         answered = " ".join(str(part) for part in (self.status, self.code) if part)
         facts = [fact for fact in (answered, self.call) if fact]
         if self.response_id:
             facts.append(f"response_id {self.response_id}")
+        if self.tries > 1:
+            facts.append(f"{self.tries} tries")
         if self.retry_after is not None:
             facts.append(f"retry after {self.retry_after:.0f} s")
         where = f" [{'; '.join(facts)}]" if facts else ""
         way_out = f" {self.way_out}" if self.way_out else ""
         return f"{self.headline}: {self.message}{where}{way_out}"
-
-    def without(self, secrets: Iterable[str]) -> MoEngageError:
-        """
-        Hide credentials in everything that the error holds: some proxies echo a request in their error pages.
-
-        :param secrets: what to hide, in every spelling.
-        :return: the error itself.
-        """
-        for secret in secrets:
-            for name, value in vars(self).items():
-                if isinstance(value, str):
-                    setattr(self, name, value.replace(secret, "***"))
-        self.args = (self.message,)
-        return self
 
 
 class InvalidInputError(MoEngageError, ValueError):
@@ -250,6 +241,17 @@ class ConnectionFailedError(MoEngageError):
     retryable = True
 
 
+class TlsError(ConnectionFailedError):
+    """The server's certificate is not trusted, or the two could not agree on TLS. No waiting mends it."""
+
+    headline = "There is no trusted connection to MoEngage"
+    way_out = (
+        "Certificates are always checked. Check the connection's host; behind a proxy with a certificate of its own, "
+        "set the variable REQUESTS_CA_BUNDLE to the file with the proxy's CA."
+    )
+    retryable = False
+
+
 class RequestTimeoutError(ConnectionFailedError):
     """No answer within the connect or read timeout."""
 
@@ -279,31 +281,46 @@ _BY_STATUS: dict[int, type[MoEngageError]] = {
 _ONLY_MOENGAGES = (403, 409, 412, 413)
 
 
-def error_from_answer(status: int, text: str, *, call: str, retry_after: float | None = None) -> MoEngageError:
+def error_from_answer(
+    status: int,
+    text: str,
+    *,
+    call: str,
+    hide: Callable[[str], str],
+    retry_after: float | None = None,
+    tries: int = 1,
+) -> MoEngageError:
     """
     Make the typed error of an answer that is no success.
 
     :param status: its HTTP status, 400 or more.
     :param text: its body: either of MoEngage's two envelopes, or whatever a proxy sent instead.
     :param call: method and path of the request.
+    :param hide: takes the credentials out of a text: some proxies echo a request in their error pages.
     :param retry_after: seconds that the headers ask to wait.
+    :param tries: how often the request was sent.
     :return: the error, to be raised.
     """
     details = _details(text)
-    code = _text_of(details, "code", "title")
-    message = _text_of(details, "message", "description") or f"the answer began with {shown(text)}"
-    error = _class_of(status, code or "", message, details)(
+
+    def text_of(*keys: str) -> str | None:
+        found = next((str(details[key]) for key in keys if details.get(key)), None)
+        return found and hide(found)
+
+    message = text_of("message", "description") or f"the answer began with {shown(hide(text))}"
+    error = _class_of(status, details)(
         message,
         status=status,
-        code=code,
-        response_id=_text_of(details, "response_id"),
-        body=text,
+        code=text_of("code", "title"),
+        response_id=text_of("response_id"),
+        body=hide(text),
         retry_after=retry_after,
         call=call,
+        tries=tries,
     )
     if isinstance(error, DuplicateFiltersError):
-        error.existing_segment_name = _text_of(details, "existing_cs_name")
-        error.existing_segment_id = _text_of(details, "existing_cs_id")
+        error.existing_segment_name = text_of("existing_cs_name")
+        error.existing_segment_id = text_of("existing_cs_id")
     if isinstance(error, ActiveSegmentLimitError):
         error.actual_count = details.get("actual_count")
         error.limit = details.get("limit")
@@ -340,14 +357,14 @@ def _details(text: str) -> dict[str, Any]:
     return {**answer, **inner} if isinstance(inner, dict) else answer
 
 
-def _text_of(details: Mapping[str, Any], *keys: str) -> str | None:
-    return next((str(details[key]) for key in keys if details.get(key)), None)
-
-
-def _class_of(status: int, code: str, message: str, details: Mapping[str, Any]) -> type[MoEngageError]:
+def _class_of(status: int, details: Mapping[str, Any]) -> type[MoEngageError]:
+    code, message = (
+        str(details.get(key) or details.get(older) or "").casefold()
+        for key, older in (("code", "title"), ("message", "description"))
+    )
     if status >= 500:
         return ServerError
-    if status == 404 and code.casefold() != "entity not found":
+    if status == 404 and code != "entity not found":
         return EndpointNotFoundError
     if not code and status in _ONLY_MOENGAGES:
         return MoEngageError
@@ -355,15 +372,15 @@ def _class_of(status: int, code: str, message: str, details: Mapping[str, Any]) 
         return _conflict_class(code, message, details)
     if status == 429 and "actual_count" in details:
         return ActiveSegmentLimitError
-    return _BY_CODE.get(code.casefold()) or _BY_STATUS.get(status, MoEngageError)
+    return _BY_CODE.get(code) or _BY_STATUS.get(status, MoEngageError)
 
 
 def _conflict_class(code: str, message: str, details: Mapping[str, Any]) -> type[MoEngageError]:
     """Tell the three meanings of 409 apart; the documents show no sample of the missing API secret."""
     if details.get("existing_cs_id"):
         return DuplicateFiltersError
-    if code.casefold() == "resource not created":
+    if code == "resource not created":
         return DuplicateNameError
-    if code.casefold() == "authentication required" or "secret" in message.casefold():
+    if code == "authentication required" or "secret" in message:
         return ApiSecretNotSetError
     return ConflictError

@@ -23,8 +23,10 @@ from airflow_provider_moengage.client.errors import (
     RequestTimeoutError,
     SegmentNotFoundError,
     ServerError,
+    TlsError,
     UnexpectedResponseError,
 )
+from airflow_provider_moengage.client.retry import NO_RETRIES
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.support import NOTHING, UNKNOWN_ID, client_of, filters, trickling_server
 
@@ -296,6 +298,11 @@ class TestConstruction:
 
 
 class TestTrouble:
+    @pytest.fixture
+    def client(self, sandbox):
+        with client_of(sandbox, retry=NO_RETRIES) as client:
+            yield client
+
     def test_a_server_error(self, sandbox, client):
         sandbox.fail_next(status=503, headers={"Retry-After": "7"})
         with pytest.raises(ServerError) as caught:
@@ -361,7 +368,7 @@ class TestTrouble:
             assert [segment["id"] for segment in client.list_segments()] == [UNKNOWN_ID]
 
     def test_a_body_that_is_too_large(self, sandbox, client, monkeypatch):
-        monkeypatch.setattr("airflow_provider_moengage.client.client._LARGEST_ANSWER", 100_000)
+        monkeypatch.setattr("airflow_provider_moengage.client.transport._LARGEST_ANSWER", 100_000)
         sandbox.fail_next(status=200, body="x" * 1_000_000)
         with pytest.raises(UnexpectedResponseError, match="it did not end after"):
             client.list_segments()
@@ -416,14 +423,14 @@ class TestTrouble:
     def test_silence_ends_at_the_read_timeout(self, sandbox):
         sandbox.fail_next(fault="silence")
         with (
-            client_of(sandbox, timeout=(5, 0.05)) as client,
+            client_of(sandbox, timeout=(5, 0.05), retry=NO_RETRIES) as client,
             pytest.raises(RequestTimeoutError, match=r"read timeout 0\.05 s"),
         ):
             client.list_segments()
 
     def test_a_ca_bundle_that_is_not_there(self, monkeypatch):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
-        with pytest.raises(ConnectionFailedError, match="/nowhere/ca.pem"):
+        with pytest.raises(TlsError, match="/nowhere/ca.pem"):
             MoEngageClient("W", "K", base_url="https://127.0.0.1:9").list_segments()
 
     def test_nobody_listens(self):
@@ -449,7 +456,7 @@ class TestTrouble:
     @pytest.mark.parametrize("key", ["plain-key-1", 'ab/cd+"ef', "ключ-é"])
     @pytest.mark.parametrize("status", [200, 302, 401, 502])
     def test_an_echoed_key_is_hidden(self, key, status):
-        with Sandbox(api_key=key) as sandbox, client_of(sandbox) as client:
+        with Sandbox(api_key=key) as sandbox, client_of(sandbox, retry=NO_RETRIES) as client:
             basic = base64.b64encode(f"{sandbox.connection['login']}:{key}".encode()).decode()
             for text in (key, json.dumps(key)[1:-1], key.replace("/", r"\/"), basic):
                 for body in (f"you sent {text}", f'{{"title": "x", "description": "{text}", "data": "{text}"}}'):

@@ -118,7 +118,7 @@ SAMPLES = [
 
 @pytest.mark.parametrize(("status", "body", "kind"), SAMPLES)
 def test_a_sample_becomes_its_class(status, body, kind):
-    error = errors.error_from_answer(status, json.dumps(body), call="PATCH /v3/custom-segments/x")
+    error = errors.error_from_answer(status, json.dumps(body), call="PATCH /v3/custom-segments/x", hide=str)
 
     assert type(error) is kind
     details = body.get("error", body)
@@ -139,36 +139,38 @@ def test_only_waiting_mends_these():
 
 def test_the_figures_of_a_full_workspace():
     ((status, body, _),) = [sample for sample in SAMPLES if sample[2] is errors.ActiveSegmentLimitError]
-    error = errors.error_from_answer(status, json.dumps(body), call="POST /v3/custom-segments")
+    error = errors.error_from_answer(status, json.dumps(body), call="POST /v3/custom-segments", hide=str)
     assert (error.actual_count, error.limit) == (1001, 1000)
 
 
 def test_the_same_name_is_told_from_the_same_filters_even_when_a_name_says_otherwise():
     message = SAME_NAME.replace("api_test_8", "all the given filters")
-    error = errors.error_from_answer(409, json.dumps(v3("Resource not created", message)), call="PATCH /x")
+    error = errors.error_from_answer(409, json.dumps(v3("Resource not created", message)), call="PATCH /x", hide=str)
     assert type(error) is errors.DuplicateNameError
 
 
 def test_a_failing_server_is_one_whatever_it_says():
-    error = errors.error_from_answer(503, json.dumps(v3("Request Error", UNKNOWN_CLIENT)), call="GET /x")
+    error = errors.error_from_answer(503, json.dumps(v3("Request Error", UNKNOWN_CLIENT)), call="GET /x", hide=str)
     assert error.retryable
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 412, 413])
 def test_a_proxy_that_refuses_is_not_moengage(status):
-    error = errors.error_from_answer(status, "<html>refused</html>", call="GET /x")
+    error = errors.error_from_answer(status, "<html>refused</html>", call="GET /x", hide=str)
     assert type(error) in {errors.MoEngageError, errors.EndpointNotFoundError}
 
 
 @pytest.mark.parametrize("code", [404, "NOT_FOUND"])
 def test_a_404_of_a_gateway_is_no_missing_segment(code):
-    error = errors.error_from_answer(404, json.dumps({"error": {"code": code, "message": "x"}}), call="GET /x")
+    error = errors.error_from_answer(
+        404, json.dumps({"error": {"code": code, "message": "x"}}), call="GET /x", hide=str
+    )
     assert type(error) is errors.EndpointNotFoundError
 
 
 def test_a_server_writes_no_lines_of_its_own_into_the_log():
     message = "A\n[2026-01-01] INFO all is well \x1b[31m" + "x" * 5_000_000
-    error = errors.error_from_answer(400, json.dumps(v3("Invalid request", message)), call="GET /x")
+    error = errors.error_from_answer(400, json.dumps(v3("Invalid request", message)), call="GET /x", hide=str)
     assert str(error).isprintable()
     assert len(str(error)) < 2_000
     assert len(error.body) == 10_000
@@ -192,7 +194,7 @@ def test_a_server_writes_no_lines_of_its_own_into_the_log():
 )
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 413, 418, 429, 500, 599])
 def test_any_other_body_becomes_an_error_too(status, text):
-    error = errors.error_from_answer(status, text, call="GET /x")
+    error = errors.error_from_answer(status, text, call="GET /x", hide=str)
     assert str(status) in str(error)
     assert len(str(error)) < 1_000
 
@@ -202,9 +204,11 @@ def test_the_sentence():
         429,
         json.dumps(v3("Too Many Requests", "API rate limit breached. Current limit: 100/1 mins")),
         call="GET /v3/custom-segments/63d8cec0c085939e6c1ab727",
+        hide=str,
         retry_after=12.4,
+        tries=3,
     )
     assert str(error) == (
         "MoEngage's rate limit is used up: API rate limit breached. Current limit: 100/1 mins [429 Too Many Requests; "
-        "GET /v3/custom-segments/63d8cec0c085939e6c1ab727; response_id abCDefGH; retry after 12 s]"
+        "GET /v3/custom-segments/63d8cec0c085939e6c1ab727; response_id abCDefGH; 3 tries; retry after 12 s]"
     )

@@ -1,0 +1,40 @@
+"""Keeping credentials out of everything that is shown: some proxies echo a request in their error pages."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+
+class Secrets:
+    """
+    The credentials of one workspace, in every spelling in which an answer may show them.
+
+    :param workspace_id: the Basic user name, no secret by itself.
+    :param api_key: the Basic password.
+    """
+
+    def __init__(self, workspace_id: str, api_key: str) -> None:
+        token = base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode()
+        spellings = {
+            spelling
+            for secret in (token, api_key)
+            for spelling in (secret, json.dumps(secret)[1:-1], secret.replace("/", r"\/"), quote(secret, safe=""))
+        }
+        # The longest first: a short one may be a part of it.
+        self._spellings = sorted(spellings, key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return "Secrets(***)"
+
+    def hide(self, text: str) -> str:
+        """
+        Put ``***`` in place of each credential.
+
+        :param text: any text, not cut yet: of a credential that is cut, the rest would stay.
+        :return: the text without credentials.
+        """
+        for spelling in self._spellings:
+            text = text.replace(spelling, "***")
+        return text

@@ -1,0 +1,209 @@
+"""The door that every call goes through: one requests.Session, and what comes back as data or as one typed error."""
+
+from __future__ import annotations
+
+import logging
+import time
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+
+from airflow_provider_moengage import __version__
+from airflow_provider_moengage.client.answers import parse
+from airflow_provider_moengage.client.bodies import SLOW, read_body
+from airflow_provider_moengage.client.errors import (
+    ConnectionFailedError,
+    MoEngageError,
+    RateLimitError,
+    RedirectError,
+    RequestTimeoutError,
+    TlsError,
+    UnexpectedResponseError,
+    error_from_answer,
+    shown,
+)
+from airflow_provider_moengage.client.inputs import json_bytes
+from airflow_provider_moengage.client.pacing import WINDOWS, Endpoint, endpoint_of
+from airflow_provider_moengage.client.redaction import Secrets
+from airflow_provider_moengage.client.retry import NoAnswerError, PolicyRetry, RetryPolicy, asked_wait, is_tls_refusal
+
+_log = logging.getLogger(__name__)
+
+_LARGEST_ANSWER = 32 * 1024 * 1024
+
+
+class Transport:
+    """
+    Sends requests to one workspace, and waits as the retry policy and the rate limits ask.
+
+    :param base_url: the address of the API, checked.
+    :param workspace_id: the Basic user name.
+    :param api_key: the Basic password.
+    :param app_key: the header MOE-APPKEY.
+    :param database_name: the header MOE-DBNAME of v2 calls.
+    :param timeout: seconds to connect, and seconds to wait for an answer to begin or go on.
+    :param retry: how often and for how long a request is sent again.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        workspace_id: str,
+        api_key: str,
+        *,
+        app_key: str,
+        database_name: str | None,
+        timeout: tuple[float, float],
+        retry: RetryPolicy,
+    ) -> None:
+        self.base_url = base_url
+        self.workspace_id = workspace_id
+        self.database_name = database_name
+        self.timeout = timeout
+        self.retry = retry
+        self._session = _session_of(base_url, workspace_id, api_key, app_key, retry)
+        self._secrets = Secrets(workspace_id, api_key)
+
+    def close(self) -> None:
+        """Close the kept-alive connections. A new one is opened when the next request is sent."""
+        self._session.close()
+
+    def has_same_access_as(self, other: Transport) -> bool:
+        """
+        Tell whether two reach the same workspace with the same credentials.
+
+        :param other: another one.
+        :return: False once the key, the workspace or the address has changed.
+        """
+        return self._access() == other._access()
+
+    def request(self, method: str, path: str, *, query: str = "", body: Any = None) -> dict[str, Any]:
+        """
+        Send one request: the door that every call goes through.
+
+        :param method: the HTTP method.
+        :param path: the path below the base URL, each segment quoted.
+        :param query: the query, encoded.
+        :param body: what to send as JSON.
+        :return: the answer, a JSON object.
+        :raises MoEngageError: the one that fits the answer, or the lack of one.
+        """
+        call = f"{method} {path}"
+        data = None if body is None else json_bytes(body)
+        endpoint = (self.base_url, self.workspace_id, *endpoint_of(method, path))
+        self._wait_until_open(endpoint, call)
+        sent = self._send(method, path + (f"?{query}" if query else ""), data, call)
+        outcome = sent if isinstance(sent, MoEngageError) else self._outcome_of(*sent, endpoint, call)
+        # Raised out here, where no exception of requests hangs on to it: those hold the request and its credentials.
+        if isinstance(outcome, MoEngageError):
+            raise outcome
+        return outcome
+
+    def _wait_until_open(self, endpoint: Endpoint, call: str) -> None:
+        """Wait for the end of a window that is used up, as far as is known, instead of asking to be refused."""
+        wait = WINDOWS.wait(endpoint, time.monotonic())
+        if wait > self.retry.budget:
+            said = "the last answer said that no request is left, so this one was not sent"
+            raise RateLimitError(said, retry_after=wait, call=call)
+        if wait:
+            _log.warning("%s: the rate limit is used up. It is sent in %.1f s, when there is room again.", call, wait)
+            time.sleep(wait)
+
+    def _send(
+        self, method: str, target: str, data: bytes | None, call: str
+    ) -> tuple[requests.Response, bytes, str] | MoEngageError:
+        headers = {"MOE-DBNAME": self.database_name} if self.database_name and target.startswith("/v2/") else None
+        try:
+            with self._session.request(
+                method, self.base_url + target, data=data, headers=headers, timeout=self.timeout, stream=True
+            ) as response:
+                return response, *read_body(response.raw, _LARGEST_ANSWER, 2 * self.timeout[1])
+        # Errors of requests are OSErrors, and so is a CA bundle that is not there; a few of urllib3 come through.
+        except (OSError, ValueError, HTTPError) as error:
+            return self._no_answer(error, call)
+
+    def _outcome_of(
+        self, response: requests.Response, received: bytes, trouble: str, endpoint: Endpoint, call: str
+    ) -> dict[str, Any] | MoEngageError:
+        """Tell what an answer means, as far as it came."""
+        now = time.time()
+        status = response.status_code
+        tries = getattr(response.raw.retries, "attempt", 1)
+        WINDOWS.learn(endpoint, status, response.headers, now=now, ticks=time.monotonic())
+        text = received.decode("utf-8-sig", errors="replace")
+        if status >= 400:
+            wait = asked_wait(status, response.headers, now)
+            return error_from_answer(status, text, call=call, retry_after=wait, tries=tries, hide=self._secrets.hide)
+        if status >= 300:
+            target = self._secrets.hide(response.headers.get("Location", "nowhere"))
+            return RedirectError(f"{self.base_url} redirects to {target!r}", status=status, call=call)
+        if trouble == SLOW:
+            return self._timed_out(call, tries)
+        if trouble:
+            said = f"it {trouble} after {len(received)} bytes"
+            return self._unexpected(said, text, call, status)
+        try:
+            answer = parse(text)
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict):
+            return answer
+        return self._unexpected("it is no JSON object", text, call, status)
+
+    def _no_answer(self, error: Exception, call: str) -> MoEngageError:
+        """Tell why no answer came."""
+        gave_up = error.args[0] if error.args else None
+        tries = gave_up.tries if isinstance(gave_up, NoAnswerError) else 1
+        reason = gave_up.reason if isinstance(gave_up, NoAnswerError) else error
+        if isinstance(reason, (ReadTimeoutError, ConnectTimeoutError)) and not isinstance(reason, NewConnectionError):
+            return self._timed_out(call, tries)
+        # A CA bundle that cannot be read is the one OSError that comes from neither library.
+        settings = is_tls_refusal(reason) or not isinstance(error, (requests.RequestException, HTTPError, ValueError))
+        kind = TlsError if settings else ConnectionFailedError
+        return kind(self._secrets.hide(f"{self.base_url}: {reason}"), call=call, tries=tries)
+
+    def _timed_out(self, call: str, tries: int) -> RequestTimeoutError:
+        connect, read = self.timeout
+        said = f"no answer from {self.base_url} (connect timeout {connect:g} s, read timeout {read:g} s)"
+        return RequestTimeoutError(said, call=call, tries=tries)
+
+    def _access(self) -> tuple[object, ...]:
+        return self.base_url, self._session.auth, self._session.headers["MOE-APPKEY"], self.database_name
+
+    def _unexpected(self, what: str, text: str, call: str, status: int = 200) -> UnexpectedResponseError:
+        text = self._secrets.hide(text)
+        return UnexpectedResponseError(f"{what}: {shown(text)}", status=status, body=text, call=call)
+
+
+class _Session(requests.Session):
+    """A session for an API, which neither redirects nor remembers: MOE-APPKEY would follow to another host."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str, retry: RetryPolicy) -> requests.Session:
+    session = _Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    # Below requests, so that all tries go over one kept-alive connection.
+    adapter = HTTPAdapter(max_retries=PolicyRetry(retry))
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    # As bytes: requests encodes text as latin-1, which not every key fits.
+    session.auth = HTTPBasicAuth(workspace_id.encode(), api_key.encode())
+    session.headers.update(
+        {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "MOE-APPKEY": app_key,
+            "User-Agent": f"airflow-provider-moengage/{__version__} {requests.utils.default_user_agent()}",
+        }
+    )
+    # Plain http goes to loopback only, where a proxy of the environment would be in the way.
+    session.trust_env = urlsplit(base_url).scheme == "https"
+    return session
