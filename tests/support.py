@@ -26,23 +26,28 @@ class Clock:
     """
     Stands in for the module time: it goes as time does, but waiting takes none.
 
-    ``slept`` has the seconds of each wait, ``when_slept`` what else moves ahead by them.
+    ``slept`` has the seconds of each wait; each of ``when_slept`` is called with them.
     """
 
     def __init__(self) -> None:
         self.slept: list[float] = []
         self.when_slept: list[Callable[[float], None]] = []
+        self._ahead = 0.0
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        for move in self.when_slept:
-            move(seconds)
+        self.move(seconds)
+        for call in self.when_slept:
+            call(seconds)
+
+    def move(self, seconds: float) -> None:
+        self._ahead += seconds
 
     def monotonic(self) -> float:
-        return time.monotonic() + sum(self.slept)
+        return time.monotonic() + self._ahead
 
     def time(self) -> float:
-        return time.time() + sum(self.slept)
+        return time.time() + self._ahead
 
 
 def filters(value: Any = "Pune") -> dict[str, Any]:

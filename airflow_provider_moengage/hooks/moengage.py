@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_moengage.client import MoEngageClient
+    from airflow_provider_moengage.client.retry import RetryPolicy
 
 # A well-formed id that no segment has: looking for it proves the credentials and costs one of 4,000 gets a day.
 _NO_SEGMENT = "0" * 24
@@ -37,6 +38,8 @@ class MoEngageHook(BaseHook):
             return len(MoEngageHook().client.list_segments())
 
     :param moengage_conn_id: id of the connection.
+    :param retry: how often and for how long the client sends a call again before it fails; the default of
+        :class:`~airflow_provider_moengage.client.retry.RetryPolicy` is 6 times within 75 seconds.
     """
 
     conn_name_attr = "moengage_conn_id"
@@ -44,9 +47,12 @@ class MoEngageHook(BaseHook):
     conn_type = "moengage"
     hook_name = "MoEngage"
 
-    def __init__(self, moengage_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+    def __init__(
+        self, moengage_conn_id: str = default_conn_name, *, retry: RetryPolicy | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.moengage_conn_id = moengage_conn_id
+        self.retry = retry
 
     @cached_property
     def client(self) -> MoEngageClient:
@@ -59,7 +65,7 @@ class MoEngageHook(BaseHook):
             connection = self.get_connection(self.moengage_conn_id)
         except AirflowNotFoundException:
             raise self._no_connection() from None
-        return client_of(connection)
+        return client_of(connection, self.retry)
 
     def get_conn(self) -> MoEngageClient:
         """
@@ -85,17 +91,19 @@ class MoEngageHook(BaseHook):
         except AirflowNotFoundException:
             raise self._no_connection() from None
         # In a thread, since it imports requests the first time; it calls nothing of Airflow.
-        return await asyncio.to_thread(client_of, connection)
+        return await asyncio.to_thread(client_of, connection, self.retry)
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Try the connection with one authenticated GET.
+        Try the connection with one authenticated GET, without a retry: a person waits for the answer.
 
         :return: whether MoEngage accepts it, and a sentence for the person who pressed the button.
         """
+        from airflow_provider_moengage.client.retry import NO_RETRIES
+
         try:
-            client = self.client
-            client.get_segment(_NO_SEGMENT)
+            with MoEngageHook(self.moengage_conn_id, retry=NO_RETRIES).client as client:
+                client.get_segment(_NO_SEGMENT)
         except MoEngageError as error:
             return False, str(error)
         return True, f"MoEngage accepts the credentials of workspace {client.workspace_id} at {client.base_url}."
@@ -109,23 +117,25 @@ class MoEngageHook(BaseHook):
         )
 
 
-def client_of(connection: Connection) -> MoEngageClient:
+def client_of(connection: Connection, retry: RetryPolicy | None = None) -> MoEngageClient:
     """
     Make the client that a connection describes. Reads plain attributes only, so that it works on any thread.
 
     :param connection: a connection of type ``moengage``.
+    :param retry: how often and for how long the client sends a call again; its own default when left out.
     :return: the client.
     :raises InvalidInputError: when the connection cannot work; the message names the connection and the field.
     """
     try:
-        return _client_of(connection)
+        return _client_of(connection, retry)
     except InvalidInputError as error:
         raise InvalidInputError(f"The connection {connection.conn_id!r} cannot be used: {error}") from None
 
 
-def _client_of(connection: Connection) -> MoEngageClient:
+def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageClient:
     from airflow_provider_moengage.client import MoEngageClient
     from airflow_provider_moengage.client.inputs import check_api_key, check_seconds, check_workspace_id
+    from airflow_provider_moengage.client.retry import RETRIES
 
     check_workspace_id("its login (Workspace ID)", connection.login)
     check_api_key("its password (Data API key)", connection.password)
@@ -149,6 +159,7 @@ def _client_of(connection: Connection) -> MoEngageClient:
             check_seconds("connect_timeout in its extra", extra.get("connect_timeout", 5)),
             check_seconds("read_timeout in its extra", extra.get("read_timeout", 30)),
         ),
+        retry=retry or RETRIES,
     )
 
 

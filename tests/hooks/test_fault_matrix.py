@@ -1,0 +1,361 @@
+"""What MoEngageHook does about each fault that a server or a network can have, over a real socket in both dialects."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import time
+
+import pytest
+
+from airflow_provider_moengage.client.errors import (
+    AuthenticationError,
+    BadRequestError,
+    DuplicateFiltersError,
+    DuplicateNameError,
+    EndpointNotFoundError,
+    ForbiddenOperationError,
+    MoEngageError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from tests.support import NOTHING, UNKNOWN_ID, filters
+
+
+@pytest.fixture
+def hook(sandbox, monkeypatch, figures):
+    """The hook of a connection with short timeouts; the faults that are tried with it are counted."""
+    connection = {**sandbox.connection, "extra": {**sandbox.connection["extra"], "read_timeout": 0.1}}
+    monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
+    queue = sandbox.fail_next
+    queued = []
+
+    def counted(times=1, **fault):
+        queued.append(times)
+        queue(times, **fault)
+
+    monkeypatch.setattr(sandbox, "fail_next", counted)
+    hook = MoEngageHook()
+    yield hook
+    hook.client.close()
+    figures.add("faults tried", sum(queued) - len(sandbox.pending_faults))
+
+
+def archive(client, segment):
+    return client.archive_segment(segment["name"])
+
+
+def unarchive(client, segment):
+    return client.unarchive_segment(segment["name"], segment["id"])
+
+
+def get(client, segment):
+    return client.get_segment(segment["id"])
+
+
+def update(client, segment):
+    return client.update_segment(segment["id"], filters("Agra"), name="camp, renamed")
+
+
+def list_all(client, segment):
+    return client.list_segments()
+
+
+@pytest.fixture(params=[archive, unarchive, get, update, list_all])
+def call(request, sandbox, hook):
+    """One of the calls, on a segment that is there."""
+    segment = sandbox.add_segment(name="camp", archived=request.param is unarchive)
+    return lambda: request.param(hook.client, segment)
+
+
+def connections(sandbox):
+    return {request.connection for request in sandbox.requests}
+
+
+def statuses(sandbox):
+    return [request.status for request in sandbox.requests]
+
+
+def seconds_ahead(seconds):
+    return str(int(time.time()) + seconds)
+
+
+class TestWaitingMendsIt:
+    def test_429_with_retry_after(self, sandbox, call, clock):
+        sandbox.fail_next(status=429, headers={"Retry-After": "2"})
+        assert call()
+        assert statuses(sandbox)[0] == 429
+        assert len(sandbox.requests) == 2
+        assert connections(sandbox) == {1}
+        assert 2 <= sum(clock.slept) < 4
+
+    def test_429_with_a_date(self, sandbox, call, clock):
+        now = sandbox.now
+        sandbox.fail_next(status=429, headers={"Retry-After": f"{now:%a, %d %b} {now.year + 1} 00:00:00 GMT"})
+        with pytest.raises(RateLimitError) as caught:
+            call()
+        assert caught.value.retry_after == 86_400
+        assert clock.slept == []
+
+    def test_429_with_only_a_reset(self, sandbox, call, clock):
+        reset = seconds_ahead(3)
+        sandbox.fail_next(status=429, headers={"x-ratelimit-reset": reset})
+        before = time.time()
+        assert call()
+        assert len(sandbox.requests) == 2
+        assert before + sum(clock.slept) >= int(reset) - 1
+        assert connections(sandbox) == {1}
+
+    @pytest.mark.parametrize("asked", ["2.5", "soon", "-1", "", "٢".encode().decode("latin-1")])
+    def test_429_with_a_malformed_retry_after(self, sandbox, call, clock, asked):
+        sandbox.fail_next(status=429, headers={"Retry-After": asked})
+        assert call()
+        assert len(sandbox.requests) == 2
+        assert sum(clock.slept) <= 1
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
+    def test_a_failing_server(self, sandbox, call, status):
+        sandbox.fail_next(status=status)
+        assert call()
+        assert len(sandbox.requests) == 2
+        assert connections(sandbox) == {1}
+
+    @pytest.mark.parametrize("fault", ["reset", "lost-answer", "silence"])
+    def test_a_network_that_breaks(self, sandbox, call, fault):
+        sandbox.fail_next(fault=fault)
+        assert call()
+        assert len(sandbox.requests) == 2
+
+    def test_a_bad_day(self, sandbox, call):
+        """As many faults as there are retries, each of another kind."""
+        sandbox.fail_next(status=503)
+        sandbox.fail_next(fault="reset")
+        sandbox.fail_next(status=429, headers={"Retry-After": "1"})
+        sandbox.fail_next(fault="silence")
+        sandbox.fail_next(status=502, fault="html")
+        assert call()
+        assert len(sandbox.requests) == 6
+
+    def test_a_page_of_a_proxy_that_does_not_end(self, sandbox, call, monkeypatch):
+        """What comes with a refusal is read only so that the connection can be used again, as far as it is worth it."""
+        monkeypatch.setattr("airflow_provider_moengage.client.retry._DRAINED_BYTES", 1_000)
+        sandbox.fail_next(status=503, body="x" * 1_000_000)
+        assert call()
+        assert len(sandbox.requests) == 2
+        assert len(connections(sandbox)) == 2
+
+    def test_every_wait_is_logged_with_its_reason(self, sandbox, hook, caplog):
+        sandbox.fail_next(status=503)
+        sandbox.fail_next(status=429, headers={"Retry-After": "2"})
+        with caplog.at_level(logging.WARNING, logger="airflow_provider_moengage"):
+            hook.client.list_segments()
+        first, second = (record.getMessage() for record in caplog.records)
+        assert first.startswith("GET /v3/custom-segments: the server failed (503). It is sent again in 0.")
+        assert first.endswith(" s (try 2 of 6).")
+        assert second.startswith("GET /v3/custom-segments: the rate limit is used up (429). It is sent again in ")
+        assert second.endswith(" s (try 3 of 6).")
+
+    def test_on_a_real_clock(self, sandbox, hook, monkeypatch):
+        monkeypatch.setattr("airflow_provider_moengage.client.retry.time", time)
+        sandbox.fail_next(status=429, headers={"Retry-After": "1"})
+        started = time.monotonic()
+        assert hook.client.list_segments() == []
+        assert time.monotonic() - started >= 1
+
+    def test_three_calls_take_one_connection(self, sandbox, call):
+        call(), call(), call()
+        assert connections(sandbox) == {1}
+
+
+class TestItEnds:
+    def test_429_with_a_reset_an_hour_ahead(self, sandbox, call, clock):
+        sandbox.fail_next(status=429, headers={"x-ratelimit-reset": seconds_ahead(3_600)})
+        with pytest.raises(RateLimitError) as caught:
+            call()
+        assert 3_500 < caught.value.retry_after <= 3_601
+        assert clock.slept == []
+        assert len(sandbox.requests) == 1
+
+    def test_silence(self, sandbox, call, clock):
+        sandbox.fail_next(50, fault="silence")
+        with pytest.raises(RequestTimeoutError, match=r"no answer .* read timeout 0\.1 s.*6 tries") as caught:
+            call()
+        assert caught.value.tries == len(sandbox.requests) == 6
+        assert sum(clock.slept) <= 75
+
+    def test_the_budget_ends_what_the_tries_do_not(self, sandbox, call, clock):
+        """Each silence lasts half a minute."""
+        sandbox.fail_next(50, fault="silence")
+        clock.when_slept.append(lambda _: clock.move(30))
+        with pytest.raises(RequestTimeoutError) as caught:
+            call()
+        assert caught.value.tries == 4
+
+    @pytest.mark.parametrize("status", [500, 503])
+    def test_a_server_that_stays_ill(self, sandbox, call, clock, status):
+        sandbox.fail_next(50, status=status)
+        with pytest.raises(ServerError, match=rf"\[{status} .*6 tries") as caught:
+            call()
+        assert caught.value.tries == len(sandbox.requests) == 6
+        assert connections(sandbox) == {1}
+        assert sum(clock.slept) <= 31
+
+
+class TestWaitingMendsNothing:
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [(400, BadRequestError), (401, AuthenticationError), (403, ForbiddenOperationError), (418, MoEngageError)],
+    )
+    def test_one_request(self, sandbox, call, clock, status, kind):
+        sandbox.fail_next(status=status)
+        with pytest.raises(kind) as caught:
+            call()
+        assert not caught.value.retryable
+        assert len(sandbox.requests) == 1
+        assert clock.slept == []
+
+    def test_404_shows_the_servers_own_message(self, sandbox, hook):
+        with pytest.raises(MoEngageError, match="Custom segment not found for the given name or cs_id: nobody"):
+            hook.client.archive_segment("nobody")
+        assert len(sandbox.requests) == 1
+
+    def test_another_404(self, sandbox, call):
+        sandbox.fail_next(status=404, body={"message": "no such route on this gateway"})
+        with pytest.raises(EndpointNotFoundError, match="no such route on this gateway"):
+            call()
+        assert len(sandbox.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("fault", "shown"), [("html", "'<!DOCTYPE html>"), ("half-body", "bytes: '{"), ("empty", "an empty body")]
+    )
+    def test_an_answer_that_is_none(self, sandbox, call, fault, shown):
+        sandbox.fail_next(fault=fault)
+        with pytest.raises(UnexpectedResponseError) as caught:
+            call()
+        assert shown in str(caught.value)
+        assert f"[{caught.value.status}; " in str(caught.value)
+        assert caught.value.status in (200, 202)
+        assert len(sandbox.requests) == 1
+
+
+TAKEN = {"error": {"code": "Resource not created", "message": "Custom segment with this name already exists"}}
+
+
+def same_filters_as(segment_id):
+    error = {"code": "Resource not created", "message": "same filters", "existing_cs_name": "camp"}
+    return {"error": {**error, "existing_cs_id": segment_id}}
+
+
+class TestALostAnswer:
+    """The update was carried out, but its answer never came: the retry ends in the true state, and in a success."""
+
+    @pytest.fixture
+    def segment_id(self, sandbox):
+        return sandbox.add_segment(name="camp")["id"]
+
+    @pytest.mark.parametrize("name", [None, "camp, renamed"])
+    @pytest.mark.parametrize("lost", [1, 3])
+    def test_an_update(self, sandbox, hook, segment_id, name, lost):
+        sandbox.fail_next(lost, fault="lost-answer", method="PATCH")
+        segment = hook.client.update_segment(segment_id, filters("Agra"), name=name, updated_by="a@b.c")
+        self.check(sandbox, segment, name or "camp")
+        assert len(sandbox.requests) == lost + 1
+
+    def test_a_rename_that_meets_its_own_new_name(self, sandbox, hook, segment_id):
+        sandbox.fail_next(fault="lost-answer", method="PATCH")
+        sandbox.fail_next(status=409, body=TAKEN, method="PATCH")
+        segment = hook.client.update_segment(segment_id, filters("Agra"), name="camp, renamed", updated_by="a@b.c")
+        self.check(sandbox, segment, "camp, renamed")
+        assert [request.method for request in sandbox.requests] == ["PATCH", "PATCH", "GET", "PATCH"]
+
+    @pytest.mark.parametrize("name", [None, "camp, renamed"])
+    def test_an_update_that_meets_its_own_filters(self, sandbox, hook, segment_id, name):
+        sandbox.fail_next(fault="lost-answer", method="PATCH")
+        sandbox.fail_next(status=409, body=same_filters_as(segment_id.upper()), method="PATCH")
+        segment = hook.client.update_segment(segment_id, filters("Agra"), name=name, updated_by="a@b.c")
+        self.check(sandbox, segment, name or "camp")
+
+    def test_both(self, sandbox, hook, segment_id):
+        sandbox.fail_next(fault="lost-answer", method="PATCH")
+        sandbox.fail_next(status=409, body=TAKEN, method="PATCH")
+        sandbox.fail_next(status=409, body=same_filters_as(segment_id), method="PATCH")
+        segment = hook.client.update_segment(segment_id, filters("Agra"), name="camp, renamed", updated_by="a@b.c")
+        self.check(sandbox, segment, "camp, renamed")
+
+    def test_the_name_of_another_segment_is_still_taken(self, sandbox, hook, segment_id):
+        sandbox.add_segment(name="other")
+        with pytest.raises(DuplicateNameError):
+            hook.client.update_segment(segment_id, filters("Agra"), name="other")
+        assert [request.method for request in sandbox.requests] == ["PATCH", "GET"]
+
+    @pytest.mark.parametrize("name", [None, "camp, renamed"])
+    def test_the_filters_of_another_segment_are_still_taken(self, sandbox, hook, segment_id, name):
+        other = sandbox.add_segment(name="other", included_filters=filters("Agra"))
+        with pytest.raises(DuplicateFiltersError) as caught:
+            hook.client.update_segment(segment_id, filters("Agra"), name=name)
+        assert caught.value.existing_segment_id == other["id"]
+
+    def test_own_filters_without_the_new_name_is_no_success(self, sandbox, hook, segment_id):
+        sandbox.fail_next(status=409, body=same_filters_as(segment_id), method="PATCH")
+        with pytest.raises(DuplicateFiltersError):
+            hook.client.update_segment(segment_id, filters("Agra"), name="camp, renamed")
+
+    @pytest.mark.parametrize("verb", ["archive", "unarchive"])
+    def test_archive_and_unarchive(self, sandbox, hook, segment_id, verb):
+        sandbox.fail_next(fault="lost-answer")
+        assert getattr(hook.client, f"{verb}_segment")("camp")["success"] is True
+        assert [segment["archived"] for segment in sandbox.segments] == [verb == "archive"]
+
+    def check(self, sandbox, answer, name):
+        (segment,) = sandbox.segments
+        assert (segment["name"], segment["included_filters"]) == (name, filters("Agra"))
+        assert segment["updated_by"] == "a@b.c"
+        assert (answer["name"], answer["id"]) == (name, segment["id"])
+        assert answer["included_filters"] == filters("Agra")
+
+
+FAULTS = [
+    {"status": 429, "headers": {"Retry-After": "1"}},
+    {"status": 429},
+    {"status": 500},
+    {"status": 503, "headers": {"Retry-After": "1"}},
+    {"fault": "reset"},
+    {"fault": "lost-answer"},
+    {"status": 502, "fault": "html"},
+    {"status": 502, "fault": "empty"},
+    {"status": 503, "fault": "half-body"},
+]
+
+
+def test_any_two_faults_after_each_other(sandbox, hook, clock):
+    segment = sandbox.add_segment(name="camp")
+    for first, second in itertools.product(FAULTS, repeat=2):
+        sandbox.fail_next(**first)
+        sandbox.fail_next(**second)
+        before = len(sandbox.requests)
+        assert get(hook.client, segment)["name"] == "camp"
+        assert len(sandbox.requests) == before + 3
+
+
+def test_a_used_up_minute_is_waited_for_before_the_429(sandbox, hook, clock):
+    sandbox.fail_next(
+        status=200, body=NOTHING, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": seconds_ahead(2)}
+    )
+    hook.client.list_segments()
+    MoEngageHook().client.list_segments()
+    assert statuses(sandbox) == [200, 200]
+    assert 0 < sum(clock.slept) <= 3
+
+
+def test_the_connection_test_does_not_wait(sandbox, hook, clock):
+    sandbox.fail_next(2, status=503)
+    accepted, message = hook.test_connection()
+    assert not accepted
+    assert "failed to answer" in message
+    assert clock.slept == []
+    assert len(sandbox.requests) == 1
+    assert UNKNOWN_ID not in message
