@@ -1,10 +1,21 @@
 from __future__ import annotations
 
-import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from datetime import timedelta
 
-from airflow_provider_moengage.client.errors import InvalidInputError, RateLimitError, SegmentNotFoundError
-from airflow_provider_moengage.failures import failing_for_good
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from airflow_provider_moengage.client.errors import (
+    ActiveSegmentLimitError,
+    ConnectionFailedError,
+    InvalidInputError,
+    RateLimitError,
+    SegmentNotFoundError,
+    ServerError,
+)
+from airflow_provider_moengage.failures import MoEngageRetryPolicy, failing_for_good
+from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator
+from tests.support import new_dag
 
 
 @pytest.mark.parametrize("error", [InvalidInputError("name is blank"), SegmentNotFoundError("not there", status=404)])
@@ -20,3 +31,40 @@ def test_what_waiting_mends_is_left_as_it_is():
     with pytest.raises(RateLimitError) as caught, failing_for_good():
         raise error
     assert caught.value is error
+
+
+@pytest.mark.skipif(not hasattr(BaseOperator, "retry_policy"), reason="retry policies came with Airflow 3.3")
+class TestRetryPolicy:
+    @pytest.mark.parametrize(
+        ("error", "action", "seconds"),
+        [
+            (RateLimitError("wait", retry_after=90.5), "retry", 90.5),
+            (ServerError("ill", status=503, retry_after=7), "retry", 7),
+            (RateLimitError("wait"), "default", None),
+            (ConnectionFailedError("reset"), "default", None),
+            (SegmentNotFoundError("not there", status=404), "fail", None),
+            (InvalidInputError("name is blank"), "fail", None),
+            (ActiveSegmentLimitError("full", status=429, retry_after=60), "fail", None),
+            (ValueError("of the task's own"), "default", None),
+        ],
+    )
+    def test_decides(self, error, action, seconds):
+        decision = MoEngageRetryPolicy().evaluate(error, try_number=1, max_tries=3)
+        assert decision.action.value == action
+        assert decision.retry_delay == (None if seconds is None else timedelta(seconds=seconds))
+
+    def test_is_one_of_airflows(self):
+        from airflow.sdk import RetryPolicy
+
+        policy = MoEngageRetryPolicy()
+        assert isinstance(policy, RetryPolicy)
+        assert isinstance(MoEngageRetryPolicy.deserialize(policy.serialize()), MoEngageRetryPolicy)
+
+    def test_is_the_default_of_the_operators_and_can_be_replaced(self):
+        own = MoEngageRetryPolicy()
+        with new_dag("policies", default_args={"retry_policy": own}):
+            by_default_args = ArchiveSegmentOperator(task_id="by_default_args", name="camp")
+        assert by_default_args.retry_policy is own
+        assert ArchiveSegmentOperator(task_id="own", name="camp", retry_policy=own).retry_policy is own
+        default = ArchiveSegmentOperator(task_id="default", name="camp").retry_policy
+        assert isinstance(default, MoEngageRetryPolicy)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_moengage.failures import failing_for_good
+from airflow_provider_moengage.client.errors import MoEngageError
+from airflow_provider_moengage.failures import MoEngageRetryPolicy, failing_for_good
 
 if TYPE_CHECKING:
     import jinja2
@@ -18,12 +20,29 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 
-class _SegmentOperator(BaseOperator):
-    """What the operators share: the connection."""
+# The longest window of MoEngage's limits is a day: who is still refused after it waits for nothing.
+_LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
 
-    def __init__(self, *, moengage_conn_id: str = "moengage_default", **kwargs: Any) -> None:
+# A trigger that fires within a second of its task's deferral can fail the task on Airflow 3.3.
+_SHORTEST_DEFERRAL = timedelta(seconds=5)
+
+
+class _SegmentOperator(BaseOperator):
+    """What the operators share: the connection, and what happens when the call does not succeed."""
+
+    def __init__(
+        self,
+        *,
+        moengage_conn_id: str = "moengage_default",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.moengage_conn_id = moengage_conn_id
+        self.deferrable = deferrable
+        # Only Airflow 3.3 has the attribute. Filled in afterwards, so that default_args can set it too.
+        if getattr(self, "retry_policy", self) is None:
+            self.retry_policy = MoEngageRetryPolicy()
 
     @cached_property
     def hook(self) -> MoEngageHook:
@@ -31,6 +50,56 @@ class _SegmentOperator(BaseOperator):
         from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
         return MoEngageHook(self.moengage_conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Change the segment; when MoEngage asks for a long wait, defer until it is over.
+
+        :param context: the task's context.
+        :return: the server's answer.
+        :raises AirflowFailException: for what no retry can mend.
+        :raises MoEngageError: for what a later try can mend; ``retry_after`` says when, where the server said so.
+        """
+        return self._change_or_defer(None)
+
+    def execute_complete(self, context: Context, event: Any = None, waiting_since: str | None = None) -> dict[str, Any]:
+        """
+        Carry on once there is room again.
+
+        :param context: the task's context.
+        :param event: the moment at which the trigger has fired.
+        :param waiting_since: when the task has deferred for the first time.
+        :return: as :meth:`execute`.
+        """
+        return self._change_or_defer(waiting_since)
+
+    def _change(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _change_or_defer(self, waiting_since: str | None) -> dict[str, Any]:
+        try:
+            with failing_for_good():
+                return self._change()
+        except MoEngageError as error:
+            if self.deferrable and error.retry_after is not None:
+                self._defer(error, timedelta(seconds=error.retry_after), waiting_since)
+            raise
+
+    def _defer(self, error: MoEngageError, wait: timedelta, waiting_since: str | None) -> None:
+        """Leave the worker until the wait is over, unless all waits together take too long."""
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        now = pendulum.now("UTC")
+        moment = now + max(wait, _SHORTEST_DEFERRAL)
+        since = datetime.fromisoformat(waiting_since) if waiting_since else now
+        if moment - _LONGEST_DEFERRAL > since:
+            return
+        self.log.warning("The task is deferred until %s. %s", moment.to_datetime_string(), error)
+        self.defer(
+            trigger=DateTimeTrigger(moment=moment),
+            method_name="execute_complete",
+            kwargs={"waiting_since": since.isoformat()},
+        )
 
 
 class _ArchivalOperator(_SegmentOperator):
@@ -58,18 +127,12 @@ class ArchiveSegmentOperator(_ArchivalOperator):
     :param segment_id: id of the segment, which wins over the name. (templated)
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
+        default is Airflow's ``[operators] default_deferrable``.
     """
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Archive the segment.
-
-        :param context: the task's context.
-        :return: the server's answer.
-        :raises AirflowFailException: for what no retry can mend.
-        """
-        with failing_for_good():
-            answer = self.hook.client.archive_segment(self.name, self.segment_id)
+    def _change(self) -> dict[str, Any]:
+        answer = self.hook.client.archive_segment(self.name, self.segment_id)
         self.log.info(
             "Archived the segment %r. MoEngage no longer shows an archived segment after 180 days: if it was active "
             "until now, it can be unarchived until %s.",
@@ -93,18 +156,12 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
     :param segment_id: id of the segment, which wins over the name. (templated)
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
+        default is Airflow's ``[operators] default_deferrable``.
     """
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Unarchive the segment.
-
-        :param context: the task's context.
-        :return: the server's answer.
-        :raises AirflowFailException: for what no retry can mend.
-        """
-        with failing_for_good():
-            answer = self.hook.client.unarchive_segment(self.name, self.segment_id)
+    def _change(self) -> dict[str, Any]:
+        answer = self.hook.client.unarchive_segment(self.name, self.segment_id)
         self.log.info("Unarchived the segment %r.", answer.get("cs_name", self.name))
         return answer
 
@@ -129,6 +186,8 @@ class UpdateSegmentOperator(_SegmentOperator):
     :param excluded_filters: who is left out of it, shaped like ``included_filters``. (templated)
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
+        default is Airflow's ``[operators] default_deferrable``.
     """
 
     template_fields: Sequence[str] = (
@@ -158,22 +217,14 @@ class UpdateSegmentOperator(_SegmentOperator):
         self.updated_by = updated_by
         self.excluded_filters = excluded_filters
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Update the segment.
-
-        :param context: the task's context.
-        :return: the segment after the update.
-        :raises AirflowFailException: for what no retry can mend.
-        """
-        with failing_for_good():
-            segment = self.hook.client.update_segment(
-                self.segment_id,
-                self.included_filters,
-                name=self.name,
-                updated_by=self.updated_by,
-                excluded_filters=self.excluded_filters,
-            )
+    def _change(self) -> dict[str, Any]:
+        segment = self.hook.client.update_segment(
+            self.segment_id,
+            self.included_filters,
+            name=self.name,
+            updated_by=self.updated_by,
+            excluded_filters=self.excluded_filters,
+        )
         self.log.info("Updated the segment %r: %s", segment.get("name"), segment.get("description"))
         return segment
 

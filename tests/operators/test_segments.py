@@ -16,6 +16,15 @@ from airflow_provider_moengage.operators.segments import (
 from tests.support import UNKNOWN_ID, filters, new_dag
 
 
+def update_dag(dag_id, segment_id, **arguments):
+    # A run of a DAG and date must not exist yet, not even from the other dialect.
+    with new_dag(f"{dag_id}_{segment_id}") as dag:
+        UpdateSegmentOperator(
+            task_id="update", segment_id=segment_id, included_filters=filters("Agra"), updated_by="a@b.c", **arguments
+        )
+    return dag
+
+
 class TestArchiveAndUnarchive:
     def test_a_round_trip(self, sandbox, run_dag):
         sandbox.add_segment(name="camp_diwali")
@@ -173,17 +182,26 @@ class TestUpdate:
         assert sandbox.requests == []
         assert sentence in run.log
 
-    def test_a_failing_server_is_left_to_airflows_retries(self, sandbox, run_dag):
+    def test_a_hiccup_costs_no_try(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="camp")["id"]
         sandbox.fail_next(status=503)
-        with new_dag("retried", default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
-            UpdateSegmentOperator(task_id="update", segment_id=segment_id, included_filters=filters())
+        sandbox.fail_next(fault="lost-answer")
 
-        run = run_dag(dag)
+        run = run_dag(update_dag("hiccup", segment_id))
+
+        assert run.states == {"update": "success"}
+        assert run.tries == {"update": 1}
+        assert [request.status for request in sandbox.requests] == [503, None, 200]
+
+    def test_a_server_that_stays_ill_is_left_to_airflows_retries(self, sandbox, run_dag):
+        segment_id = sandbox.add_segment(name="camp")["id"]
+        sandbox.fail_next(6, status=503)
+
+        run = run_dag(update_dag("ill", segment_id, retries=1, retry_delay=timedelta(0)))
 
         assert run.states == {"update": "success"}
         assert run.tries == {"update": 2}
-        assert [request.status for request in sandbox.requests] == [503, 200]
+        assert len(sandbox.requests) == 7
 
 
 class TestConnections:

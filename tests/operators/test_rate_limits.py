@@ -1,0 +1,146 @@
+"""A long rate limit costs no worker slot: the task defers until the window ends, or is retried exactly then."""
+
+from __future__ import annotations
+
+import re
+import types
+from datetime import timedelta
+from importlib.metadata import version
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.standard.triggers import temporal
+from packaging.version import Version
+
+from airflow_provider_moengage.client.errors import RateLimitError
+from airflow_provider_moengage.client.retry import RetryPolicy
+from airflow_provider_moengage.operators.segments import UpdateSegmentOperator
+from tests.support import client_of, filters, new_dag
+
+HAS_RETRY_POLICIES = Version(version("apache-airflow")) >= Version("3.3")
+
+
+def update_dag(dag_id, segment_id, **arguments):
+    with new_dag(f"{dag_id}_{segment_id}") as dag:
+        UpdateSegmentOperator(
+            task_id="update", segment_id=segment_id, included_filters=filters("Agra"), updated_by="a@b.c", **arguments
+        )
+    return dag
+
+
+@pytest.fixture
+def segment_id(sandbox):
+    return sandbox.add_segment(name="camp")["id"]
+
+
+@pytest.fixture
+def used_up_hour(sandbox, segment_id):
+    """All 200 updates of an hour are spent; the sandbox's clock went on while the client waited for each minute."""
+    with client_of(sandbox) as client:
+        for number in range(200):
+            client.update_segment(segment_id, filters(str(number)))
+
+
+@pytest.fixture
+def triggers_follow_the_sandbox(sandbox, clock, monkeypatch):
+    """Airflow's DateTimeTrigger goes by the sandbox's clock, which an hour passes on at each of its naps."""
+
+    async def sleep(_):
+        sandbox.move_clock(timedelta(hours=1))
+        clock.move(3_600)
+
+    now = types.SimpleNamespace(**{**vars(temporal.timezone), "utcnow": lambda: sandbox.now})
+    monkeypatch.setattr(temporal, "timezone", now)
+    monkeypatch.setattr(temporal, "asyncio", types.SimpleNamespace(sleep=sleep))
+
+
+@pytest.mark.usefixtures("used_up_hour", "triggers_follow_the_sandbox")
+def test_a_deferrable_operator_defers_until_the_window_ends(sandbox, segment_id, run_dag):
+    ahead = sandbox.now - pendulum.now("UTC")
+
+    run = run_dag(update_dag("deferred", segment_id, deferrable=True))
+
+    assert run.states == {"update": "success"}
+    assert run.tries == {"update": 1}
+    assert run.xcoms["update"]["included_filters"] == filters("Agra")
+    assert [request.status for request in sandbox.requests] == [200] * 201
+    until = re.search(r"The task is deferred until (\S+ \S+)\. MoEngage's rate limit is used up", run.log)[1]
+    end_of_the_window = sandbox.requests[0].time + timedelta(hours=1)
+    assert abs(pendulum.parse(until) + ahead - end_of_the_window) < timedelta(seconds=5)
+
+
+@pytest.mark.usefixtures("used_up_hour")
+def test_one_that_does_not_defer_raises_at_once(sandbox, segment_id, run_dag, clock):
+    slept = len(clock.slept)
+
+    run = run_dag(update_dag("raised", segment_id))
+
+    assert run.states == {"update": "failed"}
+    assert "MoEngage's rate limit is used up" in run.log
+    assert "; retry after 3" in run.log
+    assert len(clock.slept) == slept
+    assert len(sandbox.requests) == 200
+
+
+@pytest.fixture
+def no_patience(monkeypatch):
+    """A client that waits for no window, so that a few seconds are as long as an hour."""
+    monkeypatch.setattr("airflow_provider_moengage.client.retry.RETRIES", RetryPolicy(budget=0.5))
+
+
+@pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="retry policies came with Airflow 3.3")
+@pytest.mark.usefixtures("no_patience")
+def test_the_retry_comes_exactly_when_there_is_room_again(sandbox, segment_id, run_dag):
+    sandbox.fail_next(status=429, headers={"Retry-After": "3"})
+
+    run = run_dag(update_dag("retried", segment_id, retries=1, retry_delay=timedelta(hours=1)))
+
+    assert run.states == {"update": "success"}
+    assert run.tries == {"update": 2}
+    refused, done = sandbox.requests
+    assert done.time - refused.time >= timedelta(seconds=3)
+    assert "MoEngage asks to wait 3 s" in run.log
+
+
+@pytest.mark.usefixtures("no_patience")
+class TestDeferring:
+    @pytest.fixture
+    def operator(self, sandbox, segment_id):
+        return UpdateSegmentOperator(
+            task_id="update", segment_id=segment_id, included_filters=filters("Agra"), deferrable=True
+        )
+
+    def deferred(self, resume):
+        with pytest.raises(TaskDeferred) as caught:
+            resume()
+        return caught.value
+
+    @pytest.mark.parametrize(("asked", "seconds"), [(1, 5), (600, 600), (86_400, 86_400)])
+    def test_until_when(self, sandbox, operator, asked, seconds):
+        """Not sooner than in five seconds: a trigger that fires at once can fail its task."""
+        sandbox.fail_next(status=429, headers={"Retry-After": str(asked)})
+        deferral = self.deferred(lambda: operator.execute({}))
+        wait = deferral.trigger.moment - pendulum.now("UTC")
+        assert seconds - 4 < wait.total_seconds() <= seconds
+        assert deferral.method_name == "execute_complete"
+
+    def test_a_failing_server_that_says_when(self, sandbox, operator):
+        sandbox.fail_next(status=503, headers={"Retry-After": "600"})
+        self.deferred(lambda: operator.execute({}))
+
+    def test_again_and_again_for_a_day(self, sandbox, operator, clock):
+        sandbox.fail_next(4, status=429, headers={"Retry-After": "600"})
+        first = self.deferred(lambda: operator.execute({}))
+        clock.move(600)
+        again = self.deferred(lambda: operator.execute_complete({}, None, **first.kwargs))
+        assert again.kwargs == first.kwargs
+        clock.move(600)
+        since = pendulum.now("UTC").subtract(hours=23, minutes=56)
+        with pytest.raises(RateLimitError):
+            operator.execute_complete({}, None, waiting_since=since.isoformat())
+
+    def test_not_without_a_moment(self, sandbox, operator):
+        sandbox.fail_next(6, status=429)
+        with pytest.raises(RateLimitError):
+            operator.execute({})
