@@ -60,10 +60,11 @@ def figures() -> Figures:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock for the client on which waiting takes no time: nothing else is faked in these tests."""
+    """A clock for the provider on which waiting takes no time: nothing else is faked in these tests."""
     clock = Clock()
-    for module in ("bodies", "retry", "transport"):
-        monkeypatch.setattr(f"airflow_provider_moengage.client.{module}.time", clock)
+    modules = ("client.bodies", "client.retry", "client.transport", "sensors.segments", "triggers.segments")
+    for module in (*modules, "triggers.looking"):
+        monkeypatch.setattr(f"airflow_provider_moengage.{module}.time", clock)
     return clock
 
 
@@ -79,7 +80,7 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, clo
 @pytest.fixture(autouse=True)
 def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let triggers look as often as a test says; what they do between two looks is sleep."""
-    monkeypatch.setattr("airflow_provider_moengage.triggers.segments.SHORTEST_INTERVAL", 0.0)
+    monkeypatch.setattr("airflow_provider_moengage.triggers.looking.SHORTEST_INTERVAL", 0.0)
 
 
 @pytest.fixture

@@ -136,10 +136,11 @@ class Transport:
         tries = getattr(response.raw.retries, "attempt", 1)
         WINDOWS.learn(endpoint, status, response.headers, now=now, ticks=time.monotonic())
         text = received.decode("utf-8-sig", errors="replace")
-        if status >= 400:
+        # What a refusal is about stands in its body; of one that broke off only these are clear without.
+        if status >= 400 and (not trouble or status in (401, 429) or status >= 500):
             wait = asked_wait(status, response.headers, now)
             return error_from_answer(status, text, call=call, retry_after=wait, tries=tries, hide=self._secrets.hide)
-        if status >= 300:
+        if 300 <= status < 400:
             target = self._secrets.hide(response.headers.get("Location", "nowhere"))
             return RedirectError(f"{self.base_url} redirects to {target!r}", status=status, call=call)
         if trouble == SLOW:

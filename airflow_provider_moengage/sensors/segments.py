@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +21,18 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_moengage.client.errors import MoEngageError
+from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
 from airflow_provider_moengage.failures import failing_for_good
+from airflow_provider_moengage.waiting import ConnectionChangedError, GaveUpWaitingError, Patience, Trouble, wanted
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
+
+
+# Where trouble is kept in Airflow's task state store.
+_TROUBLE = "moengage_trouble"
 
 
 class SegmentExistsSensor(BaseSensorOperator):
@@ -38,9 +45,11 @@ class SegmentExistsSensor(BaseSensorOperator):
     deferrable sensors that wait for names with the same connection and interval share one call.
 
     Returns the segment as XCom in every mode: ``{"name", "id", "created_time", "type", "source", ...}``. A rate limit,
-    a failing server or a broken network counts as "not yet". What no waiting mends, such as a wrong key, fails the
-    task at once without a retry, with ``soft_fail`` too: only a timeout is skipped. ``never_fail`` skips both.
-    ``exponential_backoff`` and ``max_wait`` have no effect on a deferrable sensor.
+    a failing server or a broken network counts as "not yet", for six hours in a row at most; then the task fails, and
+    its ``retries`` start the wait again. What no waiting mends, such as a wrong key, fails the task at once without a
+    retry. ``soft_fail`` skips a timeout and nothing else, ``never_fail`` skips everything. ``exponential_backoff`` and
+    ``max_wait`` have no effect on a deferrable sensor. Before Airflow 3.3 nothing counts the six hours in the mode
+    ``reschedule``: there only ``timeout`` ends trouble.
 
     :param segment_id: id of the segment; either this or the name. (templated)
     :param name: exact name of the segment; either this or the id. (templated)
@@ -68,13 +77,12 @@ class SegmentExistsSensor(BaseSensorOperator):
         self.name = name
         self.moengage_conn_id = moengage_conn_id
         self.deferrable = deferrable
+        self._asked_wait = 0.0
 
     @cached_property
     def hook(self) -> MoEngageHook:
-        """The hook, kept between two pokes with its HTTP connection."""
-        from airflow_provider_moengage.hooks.moengage import MoEngageHook
-
-        return MoEngageHook(self.moengage_conn_id)
+        """The hook, kept between two pokes with its HTTP connection. It sends once: the next poke is the retry."""
+        return self._new_hook()
 
     def execute(self, context: Context) -> Any:
         """
@@ -100,13 +108,18 @@ class SegmentExistsSensor(BaseSensorOperator):
         :param context: the task's context.
         :return: whether the segment exists, with the segment.
         :raises AirflowFailException: for what no waiting can mend.
+        :raises GaveUpWaitingError: when trouble has lasted for too long.
         """
-        try:
-            with failing_for_good():
-                segment = self.hook.client.find_segment(segment_id=self.segment_id, name=self.name)
-        except MoEngageError as error:
-            self.log.warning("Could not look for %s, which counts as not yet. %s", self._wanted, error)
-            return PokeReturnValue(is_done=False)
+        with self._remembering_trouble(context):
+            try:
+                with failing_for_good():
+                    segment = self._look()
+            except MoEngageError as error:
+                self._asked_wait = error.retry_after or 0.0
+                self._patience.bear(error, time.time())
+                return PokeReturnValue(is_done=False)
+            self._asked_wait = 0.0
+            self._patience.relax(time.time())
         self.log.info("%s exists." if segment else "%s does not exist yet.", self._wanted)
         return PokeReturnValue(is_done=segment is not None, xcom_value=segment)
 
@@ -118,6 +131,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         :param event: what the trigger found.
         :return: the segment.
         :raises AirflowFailException: when the trigger met what no waiting can mend.
+        :raises GaveUpWaitingError: when the trigger met trouble for too long.
         """
         # The event went through the metadata database, and may be that of an older version of the trigger.
         match event:
@@ -126,6 +140,8 @@ class SegmentExistsSensor(BaseSensorOperator):
                 return segment
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)
+            case {"status": "gave_up", "message": str(message)}:
+                raise GaveUpWaitingError(message)
         raise AirflowException(f"SegmentExistsTrigger sent an event that this version does not know: {event!r}")
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -140,11 +156,54 @@ class SegmentExistsSensor(BaseSensorOperator):
         with self._skipping_as_promised():
             return super().resume_execution(next_method, next_kwargs, context)
 
+    def _get_next_poke_interval(
+        self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
+    ) -> float:
+        """Wait as long as the server asks, too, but not past the timeout."""
+        interval = float(super()._get_next_poke_interval(started_at, run_duration, poke_count))
+        return max(interval, min(self._asked_wait, self.timeout - run_duration()))
+
+    def _look(self) -> dict[str, Any] | None:
+        try:
+            return self.hook.client.find_segment(segment_id=self.segment_id, name=self.name)
+        except AuthenticationError as error:
+            fresh = self._new_hook()
+            if fresh.client.has_same_access_as(self.hook.client):
+                raise
+            self.hook = fresh
+            raise ConnectionChangedError(error.message, status=error.status) from None
+
+    def _new_hook(self) -> MoEngageHook:
+        from airflow_provider_moengage.client.retry import NO_RETRIES
+        from airflow_provider_moengage.hooks.moengage import MoEngageHook
+
+        return MoEngageHook(self.moengage_conn_id, retry=NO_RETRIES)
+
     @property
     def _wanted(self) -> str:
-        return (
-            f"the segment {self.name!r}" if self.segment_id is None else f"the segment with the id {self.segment_id!r}"
-        )
+        return wanted(self.segment_id, self.name)
+
+    @cached_property
+    def _patience(self) -> Patience:
+        return Patience(self._wanted, self.log)
+
+    @contextmanager
+    def _remembering_trouble(self, context: Context) -> Iterator[None]:
+        """Keep trouble between two pokes of the mode reschedule, each of which is a process of its own."""
+        store = context.get("task_state_store") if self.reschedule else None
+        if store is None:
+            yield
+            return
+        before = self._patience.trouble = Trouble.remembered(store.get(_TROUBLE))
+        try:
+            yield
+        except GaveUpWaitingError:
+            store.delete(_TROUBLE)
+            raise
+        if self._patience.trouble:
+            store.set(_TROUBLE, asdict(self._patience.trouble))
+        elif before:
+            store.delete(_TROUBLE)
 
     def _defer(self) -> None:
         from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
@@ -175,7 +234,7 @@ class SegmentExistsSensor(BaseSensorOperator):
             if self.soft_fail and cause is not None and not _is_timeout(cause):
                 raise cause from cause.__cause__
             raise
-        except AirflowFailException as error:
+        except (AirflowFailException, GaveUpWaitingError) as error:
             if self.never_fail:
                 raise AirflowSkipException(f"Skipped, since never_fail is set: {error}") from error
             raise

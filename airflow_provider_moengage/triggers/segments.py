@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+import time
+from collections.abc import AsyncIterator, Hashable
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_moengage.client.errors import ConnectionFailedError, MoEngageError
+from airflow_provider_moengage.client.errors import MoEngageError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.triggers.looking import looks
+from airflow_provider_moengage.waiting import GaveUpWaitingError, Patience, wanted
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
-
-_log = logging.getLogger(__name__)
-
-Seen = TypeVar("Seen")
-
-SHORTEST_INTERVAL = 1.0
-"""Seconds between two looks at least, whatever interval a sensor is given."""
 
 
 class SegmentExistsTrigger(BaseEventTrigger):
@@ -32,7 +26,9 @@ class SegmentExistsTrigger(BaseEventTrigger):
     request an interval, however many they are.
 
     Fires ``{"status": "found", "segment": {...}}``, or ``{"status": "failed", "message": ...}`` for what no waiting
-    mends. A rate limit, a failing server or a broken network counts as "not yet".
+    mends. A rate limit, a failing server or a broken network counts as "not yet"; when nothing else comes for six
+    hours, it fires ``{"status": "gave_up", "message": ...}``. After the key of the connection was changed, the wait
+    goes on with the new one.
 
     :param segment_id: id of the segment; either this or the name.
     :param name: exact name of the segment; either this or the id.
@@ -56,6 +52,7 @@ class SegmentExistsTrigger(BaseEventTrigger):
         self.name = name
         self.moengage_conn_id = moengage_conn_id
         self.poll_interval = poll_interval
+        self._patience = Patience(wanted(segment_id, name), self.log)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -83,7 +80,7 @@ class SegmentExistsTrigger(BaseEventTrigger):
         def find(client: MoEngageClient) -> dict[str, Any] | None:
             return client.find_segment(segment_id=self.segment_id, name=self.name)
 
-        async for seen in _looks(self.moengage_conn_id, self.poll_interval, find):
+        async for seen in looks(self.moengage_conn_id, self.poll_interval, find):
             if event := self._event_of(seen):
                 yield event
                 return
@@ -113,7 +110,7 @@ class SegmentExistsTrigger(BaseEventTrigger):
                 named.setdefault(str(segment.get("name")), segment)
             return named
 
-        async for seen in _looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], by_name):
+        async for seen in looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], by_name):
             yield seen
 
     async def filter_shared_stream(
@@ -132,39 +129,13 @@ class SegmentExistsTrigger(BaseEventTrigger):
 
     def _event_of(self, seen: dict[str, Any] | MoEngageError | None) -> TriggerEvent | None:
         """Decide what one look means: there, not yet, or never."""
-        if isinstance(seen, MoEngageError):
-            if not seen.retryable:
-                return TriggerEvent({"status": "failed", "message": str(seen)})
-            self.log.warning("Could not look for the segment, which counts as not yet. %s", seen)
-            return None
-        return TriggerEvent({"status": "found", "segment": seen}) if seen else None
-
-
-async def _looks(
-    moengage_conn_id: str, poll_interval: float, look: Callable[[MoEngageClient], Seen]
-) -> AsyncIterator[Seen | MoEngageError]:
-    """
-    Look once an interval, for ever, and give an error as an answer like any other.
-
-    Sleeps before the first look too: the sensor has just looked, and a trigger that fires within a second of its
-    task's deferral can fail the task. Sleeps longer when the server asks for it.
-    """
-    hook = MoEngageHook(moengage_conn_id)
-    client = None
-    wait: float = 0
-    try:
-        while True:
-            await asyncio.sleep(max(poll_interval, SHORTEST_INTERVAL, wait))
-            try:
-                client = client or await hook.aget_client()
-                seen: Seen | MoEngageError = await asyncio.to_thread(look, client)
-            except MoEngageError as error:
-                seen = error
-            except Exception as error:  # noqa: BLE001 - of Airflow's API, say: it must not fail a thousand tasks
-                _log.exception("Looking for segments failed in a way that nobody expected.")
-                seen = ConnectionFailedError(f"{type(error).__name__}, see the triggerer's log")
-            wait = (seen.retry_after or 0) if isinstance(seen, MoEngageError) else 0
-            yield seen
-    finally:
-        if client:
-            client.close()
+        if not isinstance(seen, MoEngageError):
+            self._patience.relax(time.time())
+            return TriggerEvent({"status": "found", "segment": seen}) if seen else None
+        if not seen.retryable:
+            return TriggerEvent({"status": "failed", "message": str(seen)})
+        try:
+            self._patience.bear(seen, time.time())
+        except GaveUpWaitingError as error:
+            return TriggerEvent({"status": "gave_up", "message": str(error)})
+        return None
