@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -33,7 +33,7 @@ _SECONDS_BETWEEN_LOOKUPS = 60.0
 
 async def looks(
     moengage_conn_id: str, poll_interval: float, look: Callable[[MoEngageClient], Seen]
-) -> AsyncIterator[Seen | MoEngageError]:
+) -> AsyncGenerator[Seen | MoEngageError, None]:
     """
     Look once an interval, for ever, and give an error as an answer like any other.
 

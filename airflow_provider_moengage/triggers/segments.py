@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Hashable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
@@ -80,10 +81,11 @@ class SegmentExistsTrigger(BaseEventTrigger):
         def find(client: MoEngageClient) -> dict[str, Any] | None:
             return client.find_segment(segment_id=self.segment_id, name=self.name)
 
-        async for seen in looks(self.moengage_conn_id, self.poll_interval, find):
-            if event := self._event_of(seen):
-                yield event
-                return
+        async with aclosing(looks(self.moengage_conn_id, self.poll_interval, find)) as stream:
+            async for seen in stream:
+                if event := self._event_of(seen):
+                    yield event
+                    return
 
     def shared_stream_key(self) -> Hashable | None:
         """
@@ -110,8 +112,9 @@ class SegmentExistsTrigger(BaseEventTrigger):
                 named.setdefault(str(segment.get("name")), segment)
             return named
 
-        async for seen in looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], by_name):
-            yield seen
+        async with aclosing(looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], by_name)) as stream:
+            async for seen in stream:
+                yield seen
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[dict[str, Any] | MoEngageError]
