@@ -184,6 +184,8 @@ def is_tls_refusal(error: BaseException | None) -> bool:
     :param error: what urllib3 raised.
     :return: whether it is one.
     """
+    if isinstance(error, ProxyError):
+        error = error.original_error
     if not isinstance(error, SSLError):
         return False
     return not (error.args and isinstance(error.args[0], _BROKEN_HANDSHAKE))

@@ -44,6 +44,7 @@ HOPELESS_ERRORS = [
     SSLError(ssl.SSLCertVerificationError("self-signed")),
     SSLError(ssl.SSLError("wrong version number")),
     SSLError("no CA bundle"),
+    ProxyError("the proxy's certificate", SSLError(ssl.SSLCertVerificationError("self-signed"))),
     LocationParseError("nowhere"),
     ValueError("a header"),
 ]
