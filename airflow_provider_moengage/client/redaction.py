@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 from urllib.parse import quote
 
 
@@ -17,11 +19,7 @@ class Secrets:
 
     def __init__(self, workspace_id: str, api_key: str) -> None:
         token = base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode()
-        spellings = {
-            spelling
-            for secret in (token, api_key)
-            for spelling in (secret, json.dumps(secret)[1:-1], secret.replace("/", r"\/"), quote(secret, safe=""))
-        }
+        spellings = {spelling for secret in (token, api_key) for spelling in _spellings(secret)}
         # The longest first: a short one may be a part of it.
         self._spellings = sorted(spellings, key=len, reverse=True)
 
@@ -38,3 +36,20 @@ class Secrets:
         for spelling in self._spellings:
             text = text.replace(spelling, "***")
         return text
+
+
+def _spellings(secret: str) -> list[str]:
+    """Spell a secret as it is, and as it stands in JSON, in an address, in HTML and in Python."""
+    as_json = json.dumps(secret)[1:-1]
+    quoted = [quote(secret, safe=safe) for safe in ("", "/")]
+    return [
+        secret,
+        as_json,
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        *(text.replace("/", slash) for text in (secret, as_json) for slash in (r"\/", r"\u002f", r"\u002F")),
+        *quoted,
+        *(re.sub("%..", lambda match: match[0].lower(), text) for text in quoted),
+        html.escape(secret),
+        html.escape(secret, quote=False),
+        repr(secret)[1:-1],
+    ]

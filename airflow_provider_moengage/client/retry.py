@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -333,7 +334,8 @@ def _server_time(headers: Mapping[str, str], now: float) -> float:
 
 def _epoch_of(text: str) -> float | None:
     try:
-        return email.utils.parsedate_to_datetime(text).timestamp()
+        moment = email.utils.parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
 

@@ -69,6 +69,7 @@ def epoch(seconds_from_now):
         ({"Retry-After": "2"}, 2),
         ({"retry-after": " 0 "}, 0),
         ({"Retry-After": "Fri, 15 Jan 2027 08:00:30 GMT"}, 30),
+        ({"Retry-After": "Fri, 15 Jan 2027 08:00:30 -0000"}, 30),
         ({"Retry-After": "Fri, 15 Jan 2021 08:00:30 GMT"}, 0),
         ({"X-RateLimit-Reset": epoch(60)}, 60),
         ({"X-RateLimit-Reset": epoch(-60)}, 0),

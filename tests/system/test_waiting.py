@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from datetime import timedelta
-from importlib.metadata import version
 from itertools import pairwise
-from pathlib import Path
-
-import pytest
-from packaging.version import Version
 
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.support import UNKNOWN_ID
-from tests.system.real_airflow import running_airflow
+from tests.system import left_behind
+from tests.system.dags.known_to_tests import WAITING_CONN_ID
+from tests.system.real_airflow import RealAirflow
+from tests.system.settings import PLANTED_KEY, needs_shared_streams
 
-pytestmark = pytest.mark.skipif(
-    Version(version("apache-airflow")) < Version("3.3"), reason="shared streams came with Airflow 3.3"
-)
+pytestmark = needs_shared_streams
 
 WAITING = {*(f"by_name_{number}" for number in range(5)), "by_id"}
 
@@ -27,32 +22,29 @@ def is_list(request):
     return (request.method, request.path, request.query) == ("GET", "/v3/custom-segments", "")
 
 
-def test_sensors_wait_in_the_triggerer(tmp_path):
-    key = "planted-key-7c1d44"
-    with Sandbox(api_key=key) as sandbox:
-        environment = {"AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(sandbox.connection)}
-        with running_airflow(tmp_path, Path(__file__).with_name("dags"), environment) as airflow:
-            run_id = airflow.trigger("waiting")
+def test_sensors_wait_in_the_triggerer(airflow: RealAirflow):
+    with Sandbox(api_key=PLANTED_KEY) as sandbox, airflow.connection(WAITING_CONN_ID, sandbox.connection):
+        run_id = airflow.trigger("waiting")
 
-            def states():
-                return airflow.states("waiting", run_id)
+        def states():
+            return airflow.states("waiting", run_id)
 
-            def looked_together():
-                return sum(map(is_list, sandbox.requests)) >= 2
+        def looked_together():
+            return sum(map(is_list, sandbox.requests)) >= 2
 
-            airflow.wait_until(
-                lambda: all(states().get(task) == "deferred" for task in WAITING), "all sensors are deferred", 120
-            )
-            airflow.wait_until(looked_together, "the triggerer has looked twice for all names", 60)
-            for number in range(5):
-                # What MessagePack and a database cannot hold: it must stop neither this task nor the whole triggerer.
-                sandbox.add_segment(name=f"camp {number}", size=2**70, note="\ud800")
-            sandbox.add_segment(name="by id", id=UNKNOWN_ID)
-            airflow.wait_until(lambda: None not in states().values() and not _unfinished(states()), "the run ends", 180)
+        airflow.wait_until(
+            lambda: all(states().get(task) == "deferred" for task in WAITING), "all sensors are deferred", 120
+        )
+        airflow.wait_until(looked_together, "the triggerer has looked twice for all names", 60)
+        for number in range(5):
+            # What MessagePack and a database cannot hold: it must stop neither this task nor the whole triggerer.
+            sandbox.add_segment(name=f"camp {number}", size=2**70, note="\ud800")
+        sandbox.add_segment(name="by id", id=UNKNOWN_ID)
+        airflow.wait_until(lambda: None not in states().values() and not _unfinished(states()), "the run ends", 180)
 
-            ended = states()
-            tries = airflow.tries("waiting", run_id)
-            found = {task: airflow.xcom("waiting", run_id, task)["name"] for task in (*WAITING, "rescheduled")}
+        ended = states()
+        tries = airflow.tries("waiting", run_id)
+        found = {task: airflow.xcom("waiting", run_id, task)["name"] for task in (*WAITING, "rescheduled")}
 
     assert ended == {
         **dict.fromkeys((*WAITING, "rescheduled", "archive"), "success"),
@@ -67,8 +59,8 @@ def test_sensors_wait_in_the_triggerer(tmp_path):
     assert [asked[query] for query in ("name=never", *(f"name=camp%20{n}" for n in range(1, 5)))] == [1] * 5
     listed = [request.time for request in sandbox.requests if is_list(request)]
     assert all(later - earlier >= timedelta(seconds=2.9) for earlier, later in pairwise(listed))
-    leaks = [path for path in tmp_path.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
-    assert leaks == []
+    workspace_id = sandbox.connection["login"]
+    assert left_behind.leaks(left_behind.everything(airflow, "waiting", run_id), workspace_id, PLANTED_KEY) == set()
 
 
 def _unfinished(states):

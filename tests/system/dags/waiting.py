@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pendulum
 from airflow.sdk import DAG
+from known_to_tests import WAITING_CONN_ID
 
 from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
 
-with DAG("waiting", schedule=None, start_date=pendulum.datetime(2026, 1, 1), default_args={"poke_interval": 3}):
+with DAG(
+    "waiting",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1),
+    default_args={"moengage_conn_id": WAITING_CONN_ID, "poke_interval": 3},
+):
     by_name = [
         SegmentExistsSensor(task_id=f"by_name_{number}", name=f"camp {number}", deferrable=True) for number in range(5)
     ]
