@@ -66,8 +66,9 @@ def test_a_planted_key_is_found_nowhere(airflow: RealAirflow, sandbox):
         content = list(left_behind.everything(airflow, "planted_key", run))
 
         sandbox.clear_faults()
-        echo_the_key(sandbox, "PATCH", f"{LIST}/{AWAITED_ID}", 502)
-        echo_the_key(sandbox, "PATCH", "/v2/custom-segments/archive", 502)
+        # In answers that pass for successes, which the client does not ask for again.
+        echo_the_key(sandbox, "PATCH", f"{LIST}/{AWAITED_ID}", 200)
+        echo_the_key(sandbox, "PATCH", "/v2/custom-segments/archive", 200)
         sandbox.add_segment(name=NAME, id=AWAITED_ID)
         wait_for_states(airflow, run, {"archive": "success"})
         echo_the_key(sandbox, "GET", NO_SEGMENT, 401)
