@@ -46,8 +46,10 @@ def put_back(rendered: Any, expressions: dict[str, str]) -> Any:
         for name, expression in expressions.items():
             rendered = rendered.replace(name, expression)
         return rendered
-    if isinstance(rendered, (list, tuple, set)):
-        return type(rendered)(put_back(entry, expressions) for entry in rendered)
+    if isinstance(rendered, (list, set, tuple)):
+        entries = [put_back(entry, expressions) for entry in rendered]
+        # A named tuple takes its entries one by one.
+        return type(rendered)(*entries) if hasattr(rendered, "_fields") else type(rendered)(entries)
     if isinstance(rendered, dict):
         return {put_back(key, expressions): put_back(value, expressions) for key, value in rendered.items()}
     return rendered

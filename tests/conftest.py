@@ -31,6 +31,7 @@ os.environ.update(
 )
 
 from airflow_provider_moengage.client import MoEngageClient  # noqa: E402
+from airflow_provider_moengage.client.pacing import WINDOWS  # noqa: E402
 from airflow_provider_moengage.sandbox import Sandbox  # noqa: E402
 from tests.figures import FIGURES, Figures  # noqa: E402
 from tests.support import Clock, client_of  # noqa: E402
@@ -61,8 +62,9 @@ def figures() -> Figures:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock for the provider on which waiting takes no time: nothing else is faked in these tests."""
+    WINDOWS.forget()
     clock = Clock()
-    modules = ("client.bodies", "client.retry", "client.transport", "sensors.segments", "triggers.segments")
+    modules = ("client.retry", "client.transport", "sensors.segments", "triggers.segments")
     for module in (*modules, "triggers.looking"):
         monkeypatch.setattr(f"airflow_provider_moengage.{module}.time", clock)
     return clock

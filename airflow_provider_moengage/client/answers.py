@@ -13,20 +13,24 @@ from typing import Any
 
 _LARGEST_INTEGER = 2**63 - 1
 
+# Airflow's own serializer gives up at some 500.
+_MOST_LEVELS = 100
+
 
 def parse(text: str) -> Any:
     """
     Parse JSON into values that every store takes.
 
     :param text: the body of an answer.
-    :return: the value. Numbers beyond 64 bits stay text, NaN and Infinity become None, a lone surrogate becomes ``?``.
+    :return: the value. Numbers beyond 64 bits stay text, NaN and Infinity become None, a lone surrogate and the
+        character NUL become ``?``.
     :raises ValueError: when it is no JSON, or nested too deeply.
     """
     try:
         value = json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=lambda _: None)
-        return _encodable(value) if "\\u" in text else value
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+    return _storable(value, _MOST_LEVELS)
 
 
 def _integer(digits: str) -> int | str:
@@ -40,11 +44,18 @@ def _real(digits: str) -> float | str:
     return number if math.isfinite(number) else digits
 
 
-def _encodable(value: Any) -> Any:
+def _storable(value: Any, levels: int) -> Any:
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()
+        # MessagePack takes no surrogates, PostgreSQL no NUL.
+        return (
+            value
+            if value.isascii() and "\0" not in value
+            else value.encode(errors="replace").decode().replace("\0", "?")
+        )
+    if not isinstance(value, (list, dict)):
+        return value
+    if not levels:
+        raise ValueError("the JSON is nested too deeply")
     if isinstance(value, list):
-        return [_encodable(entry) for entry in value]
-    if isinstance(value, dict):
-        return {_encodable(key): _encodable(entry) for key, entry in value.items()}
-    return value
+        return [_storable(entry, levels - 1) for entry in value]
+    return {_storable(key, 1): _storable(entry, levels - 1) for key, entry in value.items()}

@@ -1,11 +1,10 @@
-"""Reading what follows an answer's head: by hand, so that one that breaks off can be shown and each has an end."""
+"""Reading what follows an answer's head: by hand, so that what came of one that broke off can be shown."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-import urllib3
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -15,26 +14,22 @@ SLOW = "was too slow"
 _READ_SIZE = 64 * 1024
 
 
-def read_body(response: BaseHTTPResponse, most_bytes: int, most_seconds: float) -> tuple[bytes, str]:
+def read_body(response: BaseHTTPResponse, most_bytes: int) -> tuple[bytes, str]:
     """
     Read a body to its end, or as far as it comes.
 
     :param response: the answer, its body not read.
     :param most_bytes: how large it may be.
-    :param most_seconds: how long it may take; the last piece may take as long as the read timeout on top.
     :return: what came, and what went wrong with it: an empty text for nothing.
     """
     received = bytearray()
-    deadline = time.monotonic() + most_seconds
     try:
         while chunk := response.read1(_READ_SIZE, decode_content=True):
             received += chunk
             if len(received) > most_bytes:
                 return bytes(received), "did not end"
-            if time.monotonic() > deadline:
-                return bytes(received), SLOW
-    except urllib3.exceptions.ReadTimeoutError:
+    except ReadTimeoutError:
         return bytes(received), SLOW
-    except (OSError, urllib3.exceptions.HTTPError):
+    except (OSError, HTTPError):
         return bytes(received), "broke off"
     return bytes(received), ""

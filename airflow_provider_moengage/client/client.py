@@ -158,7 +158,7 @@ class MoEngageClient(Transport):
         if isinstance(answer.get("data"), list):
             answer = {**answer, "data": answer["data"][0]}
         segment = self._data_of(answer, dict, call)
-        if str(segment.get("id")).casefold() != segment_id.casefold():
+        if str(segment.get("id") or "").casefold() != segment_id.casefold():
             raise self._unexpected(f"it is about another segment than {segment_id}", json.dumps(answer), " ".join(call))
         return segment
 
@@ -255,7 +255,7 @@ class MoEngageClient(Transport):
         answer = self.request(*call, body=body)
         if answer.get("success") is not True:
             raise self._unexpected("it does not say success: true", json.dumps(answer), " ".join(call))
-        if segment_id is not None and str(answer.get("cs_id", segment_id)).casefold() != segment_id.casefold():
+        if segment_id is not None and str(answer.get("cs_id") or segment_id).casefold() != segment_id.casefold():
             raise OtherSegmentError(
                 self._secrets.hide(
                     f"asked to {verb} the segment {segment_id}, it has answered for {answer.get('cs_name')!r}, whose "

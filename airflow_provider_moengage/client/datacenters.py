@@ -50,11 +50,12 @@ def data_center_of(value: object) -> DataCenter:
     :return: the data center.
     :raises InvalidInputError: when there is none of that number; the message names those that there are.
     """
-    written = re.fullmatch(r"(?:dc[\s_-]*)?0*(\d{1,3})", str(value).strip(), flags=re.ASCII | re.IGNORECASE)
+    text = str(value).strip() if isinstance(value, str) or value in range(1_000) else ""
+    written = re.fullmatch(r"(?:dc[\s_-]*)?0*(\d{1,3})", text, flags=re.ASCII | re.IGNORECASE)
     found = DATA_CENTERS.get(written[1].zfill(2)) if written else None
     if found is None:
         # A long value may be a key that went into the wrong field.
-        written_as = f" {value!r}" if len(str(value)) <= _LONGEST_SHOWN else " of this number"
+        written_as = f" {value!r}" if text and len(text) <= _LONGEST_SHOWN else " of this number"
         known = ", ".join(f"{known.number} ({known.region})" for known in DATA_CENTERS.values())
         raise InvalidInputError(
             f"There is no MoEngage data center{written_as}. Set data_center to one of {known}: "

@@ -15,6 +15,7 @@ from airflow_provider_moengage.client.answers import parse
 
 _SHOWN_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 1_000
+_FACT_CHARACTERS = 200
 _BODY_CHARACTERS = 10_000
 
 
@@ -56,11 +57,11 @@ class MoEngageError(Exception):
         self.message = _one_line(message)
         super().__init__(self.message)
         self.status = status
-        self.code = code and _one_line(code)
-        self.response_id = response_id and _one_line(response_id)
+        self.code = code and _one_line(code, _FACT_CHARACTERS)
+        self.response_id = response_id and _one_line(response_id, _FACT_CHARACTERS)
         self.body = body and body[:_BODY_CHARACTERS]
         self.retry_after = retry_after
-        self.call = call
+        self.call = call and _one_line(call, _FACT_CHARACTERS)
         self.tries = tries
 
     def __str__(self) -> str:
@@ -322,8 +323,7 @@ def error_from_answer(
         error.existing_segment_name = text_of("existing_cs_name")
         error.existing_segment_id = text_of("existing_cs_id")
     if isinstance(error, ActiveSegmentLimitError):
-        error.actual_count = details.get("actual_count")
-        error.limit = details.get("limit")
+        error.actual_count, error.limit = _number_of(details, "actual_count"), _number_of(details, "limit")
     return error
 
 
@@ -339,9 +339,9 @@ def shown(text: str) -> str:
     return repr(text[:_SHOWN_CHARACTERS]) + ("..." if len(text) > _SHOWN_CHARACTERS else "")
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, most: int = _MESSAGE_CHARACTERS) -> str:
     """Keep a server from writing lines of its own, or escape sequences, into a log."""
-    cut = text if len(text) <= _MESSAGE_CHARACTERS else text[:_MESSAGE_CHARACTERS] + "..."
+    cut = text if len(text) <= most else text[:most] + "..."
     return "".join(character if character.isprintable() else " " for character in cut)
 
 
@@ -355,6 +355,10 @@ def _details(text: str) -> dict[str, Any]:
         return {}
     inner = answer.get("error")
     return {**answer, **inner} if isinstance(inner, dict) else answer
+
+
+def _number_of(details: Mapping[str, Any], key: str) -> int | None:
+    return details[key] if isinstance(details.get(key), int) else None
 
 
 def _class_of(status: int, details: Mapping[str, Any]) -> type[MoEngageError]:

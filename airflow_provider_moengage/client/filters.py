@@ -33,7 +33,7 @@ def check_filter_group(parameter: str, value: Any) -> None:
     if value.get("filter_operator") not in ("and", "or"):
         raise InvalidInputError(
             f'{parameter} needs the key "filter_operator" with the value "and" or "or", '
-            f"not {value.get('filter_operator')!r}: {parameter} looks like {example}."
+            f"not {kind_of(value.get('filter_operator'))}: {parameter} looks like {example}."
         )
     if not isinstance(value.get("filters"), list):
         raise InvalidInputError(

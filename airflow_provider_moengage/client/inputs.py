@@ -7,6 +7,8 @@ from typing import Any
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 
+_LONGEST_TIMEOUT = 3_600.0
+
 
 def check_text(parameter: str, value: Any) -> str:
     """
@@ -94,14 +96,14 @@ def check_seconds(parameter: str, value: Any) -> float:
     :param parameter: how the caller named it.
     :param value: what the caller gave, a number or its text; not shown.
     :return: the number.
-    :raises InvalidInputError: when it is no positive, finite number.
+    :raises InvalidInputError: when it is no positive number, or more than an hour.
     """
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise InvalidInputError(f"{parameter} must be a positive number of seconds.")
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise InvalidInputError(f"{parameter} must be a positive number of seconds, an hour at most.")
     return seconds
 
 
@@ -118,14 +120,27 @@ def json_bytes(value: Any) -> bytes:
 
     :param value: what the caller gave.
     :return: JSON in ASCII.
-    :raises InvalidInputError: when it has what JSON does not: NaN, a date, a set, a circle.
+    :raises InvalidInputError: when it has what JSON does not: NaN, a date, a set, a circle, a key that is no text.
     """
     try:
+        _check_keys(value)
         return json.dumps(value, allow_nan=False).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"The request cannot be sent as JSON: {error}. Use strings, numbers, booleans, lists and objects only."
         ) from None
+
+
+def _check_keys(value: Any) -> None:
+    """Refuse what json.dumps would change: a key that is no text, which may then meet one that is."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"a key of an object must be text, not {kind_of(key)}")
+            _check_keys(entry)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            _check_keys(entry)
 
 
 def kind_of(value: Any) -> str:
@@ -135,4 +150,9 @@ def kind_of(value: Any) -> str:
     :param value: anything.
     :return: its type and the beginning of what it looks like.
     """
-    return "nothing" if value is None else f"{type(value).__name__} ({value!r:.60})"
+    if value is None:
+        return "nothing"
+    try:
+        return f"{type(value).__name__} ({value!r:.60})"
+    except (ValueError, RecursionError):  # more digits, or more levels, than Python writes
+        return type(value).__name__

@@ -43,7 +43,6 @@ _LONGEST_WAIT = 86_400.0
 
 # Of an answer that is not wanted any more, so that its connection can be used again.
 _DRAINED_BYTES = 1024 * 1024
-_DRAINED_SECONDS = 5.0
 
 # POST is not among them: it creates.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE"})
@@ -288,7 +287,7 @@ class PolicyRetry(Urllib3Retry):
             self.attempt + 1,
             self.policy.tries,
         )
-        if response and read_body(response, _DRAINED_BYTES, _DRAINED_SECONDS)[1]:
+        if response and read_body(response, _DRAINED_BYTES)[1]:
             response.close()
         return PolicyRetry(self.policy, self.attempt + 1, first_failure, decision.wait)
 

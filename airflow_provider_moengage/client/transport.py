@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from airflow_provider_moengage import __version__
 from airflow_provider_moengage.client.answers import parse
 from airflow_provider_moengage.client.bodies import SLOW, read_body
+from airflow_provider_moengage.client.deadlines import DeadlineAdapter
 from airflow_provider_moengage.client.errors import (
     ConnectionFailedError,
     MoEngageError,
@@ -31,6 +31,7 @@ from airflow_provider_moengage.client.inputs import json_bytes
 from airflow_provider_moengage.client.pacing import WINDOWS, Endpoint, endpoint_of
 from airflow_provider_moengage.client.redaction import Secrets
 from airflow_provider_moengage.client.retry import NoAnswerError, PolicyRetry, RetryPolicy, asked_wait, is_tls_refusal
+from airflow_provider_moengage.client.urls import check_target
 
 _log = logging.getLogger(__name__)
 
@@ -93,16 +94,20 @@ class Transport:
         :return: the answer, a JSON object.
         :raises MoEngageError: the one that fits the answer, or the lack of one.
         """
+        check_target(method, path, query)
         call = f"{method} {path}"
         data = None if body is None else json_bytes(body)
         endpoint = (self.base_url, self.workspace_id, *endpoint_of(method, path))
         self._wait_until_open(endpoint, call)
-        sent = self._send(method, path + (f"?{query}" if query else ""), data, call)
-        outcome = sent if isinstance(sent, MoEngageError) else self._outcome_of(*sent, endpoint, call)
-        # Raised out here, where no exception of requests hangs on to it: those hold the request and its credentials.
-        if isinstance(outcome, MoEngageError):
+        outcome = self._exchange(method, path + (f"?{query}" if query else ""), data, endpoint, call)
+        if not isinstance(outcome, MoEngageError):
+            return outcome
+        # Raised out here, where no exception of requests hangs on to it, and no frame that holds the connection: from
+        # those the credentials could be reached.
+        try:
             raise outcome
-        return outcome
+        finally:
+            del outcome  # or the error would hold its traceback, and that the error
 
     def _wait_until_open(self, endpoint: Endpoint, call: str) -> None:
         """Wait for the end of a window that is used up, as far as is known, instead of asking to be refused."""
@@ -114,6 +119,12 @@ class Transport:
             _log.warning("%s: the rate limit is used up. It is sent in %.1f s, when there is room again.", call, wait)
             time.sleep(wait)
 
+    def _exchange(
+        self, method: str, target: str, data: bytes | None, endpoint: Endpoint, call: str
+    ) -> dict[str, Any] | MoEngageError:
+        sent = self._send(method, target, data, call)
+        return sent if isinstance(sent, MoEngageError) else self._outcome_of(*sent, endpoint, call)
+
     def _send(
         self, method: str, target: str, data: bytes | None, call: str
     ) -> tuple[requests.Response, bytes, str] | MoEngageError:
@@ -122,7 +133,7 @@ class Transport:
             with self._session.request(
                 method, self.base_url + target, data=data, headers=headers, timeout=self.timeout, stream=True
             ) as response:
-                return response, *read_body(response.raw, _LARGEST_ANSWER, 2 * self.timeout[1])
+                return response, *read_body(response.raw, _LARGEST_ANSWER)
         # Errors of requests are OSErrors, and so is a CA bundle that is not there; a few of urllib3 come through.
         except (OSError, ValueError, HTTPError) as error:
             return self._no_answer(error, call)
@@ -192,7 +203,7 @@ def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str, re
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # Below requests, so that all tries go over one kept-alive connection.
-    adapter = HTTPAdapter(max_retries=PolicyRetry(retry))
+    adapter = DeadlineAdapter(max_retries=PolicyRetry(retry))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # As bytes: requests encodes text as latin-1, which not every key fits.

@@ -23,6 +23,8 @@ def base_url_of(value: str) -> str:
     """
     # What is wrong is said without the value: an address with credentials in it must not reach a log.
     way_out = "Give an address such as https://api-01.moengage.com, or leave it out and set data_center."
+    if not isinstance(value, str):
+        raise InvalidInputError(f"The host of the connection is no text. {way_out}")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname or "", parts.port
@@ -42,6 +44,23 @@ def base_url_of(value: str) -> str:
             "https. Plain http is for a loopback host, such as the sandbox on http://127.0.0.1:8900."
         )
     return value.rstrip("/")
+
+
+def check_target(method: str, path: str, query: str) -> None:
+    """
+    Check what a request is to call, so that it cannot lead to another host.
+
+    :param method: an HTTP method.
+    :param path: a path that begins with ``/``, quoted.
+    :param query: a query, encoded, without its question mark.
+    :raises InvalidInputError: when it is anything else.
+    """
+    if not (isinstance(method, str) and re.fullmatch("[A-Z]+", method)):
+        raise InvalidInputError("method must be an HTTP method in capitals, such as GET.")
+    if not (isinstance(path, str) and re.fullmatch(r"/[!-~]*", path)) or re.search(r"[?#\\]", path):
+        raise InvalidInputError("path must begin with a slash and be quoted, such as /v3/custom-segments.")
+    if not (isinstance(query, str) and re.fullmatch(r"[!-~]*", query)) or "#" in query:
+        raise InvalidInputError("query must be encoded, such as name=camp%20diwali.")
 
 
 def is_loopback(host: str) -> bool:

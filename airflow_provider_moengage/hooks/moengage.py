@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
+from airflow_provider_moengage.client.inputs import check_api_key, check_seconds, check_text, check_workspace_id
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -61,6 +62,7 @@ class MoEngageHook(BaseHook):
 
         :raises InvalidInputError: when the connection is missing or cannot work; the message says why.
         """
+        check_text("moengage_conn_id", self.moengage_conn_id)
         try:
             connection = self.get_connection(self.moengage_conn_id)
         except AirflowNotFoundException:
@@ -86,6 +88,7 @@ class MoEngageHook(BaseHook):
         """
         from airflow.providers.common.compat.connection import get_async_connection
 
+        check_text("moengage_conn_id", self.moengage_conn_id)
         try:
             connection = await get_async_connection(self.moengage_conn_id)
         except AirflowNotFoundException:
@@ -134,7 +137,6 @@ def client_of(connection: Connection, retry: RetryPolicy | None = None) -> MoEng
 
 def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageClient:
     from airflow_provider_moengage.client import MoEngageClient
-    from airflow_provider_moengage.client.inputs import check_api_key, check_seconds, check_workspace_id
     from airflow_provider_moengage.client.retry import RETRIES
 
     check_workspace_id("its login (Workspace ID)", connection.login)
@@ -167,7 +169,7 @@ def _extra_of(connection: Connection) -> dict[str, Any]:
     """Read the extra without ``extra_dejson``, which calls Airflow; a field left empty in a form counts as not set."""
     try:
         extra = json.loads(connection.extra or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         extra = None
     if not isinstance(extra, dict):
         raise InvalidInputError('its extra is not a JSON object such as {"data_center": "01"}.')

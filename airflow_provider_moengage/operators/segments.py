@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_moengage.client.errors import MoEngageError
+from airflow_provider_moengage.client.errors import MoEngageError, shown
 from airflow_provider_moengage.failures import MoEngageRetryPolicy, failing_for_good
 
 if TYPE_CHECKING:
@@ -134,9 +134,9 @@ class ArchiveSegmentOperator(_ArchivalOperator):
     def _change(self) -> dict[str, Any]:
         answer = self.hook.client.archive_segment(self.name, self.segment_id)
         self.log.info(
-            "Archived the segment %r. MoEngage no longer shows an archived segment after 180 days: if it was active "
+            "Archived the segment %s. MoEngage no longer shows an archived segment after 180 days: if it was active "
             "until now, it can be unarchived until %s.",
-            answer.get("cs_name", self.name),
+            shown(str(answer.get("cs_name", self.name))),
             pendulum.now("UTC").add(days=180).to_date_string(),
         )
         return answer
@@ -162,7 +162,7 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
 
     def _change(self) -> dict[str, Any]:
         answer = self.hook.client.unarchive_segment(self.name, self.segment_id)
-        self.log.info("Unarchived the segment %r.", answer.get("cs_name", self.name))
+        self.log.info("Unarchived the segment %s.", shown(str(answer.get("cs_name", self.name))))
         return answer
 
 
@@ -225,7 +225,9 @@ class UpdateSegmentOperator(_SegmentOperator):
             updated_by=self.updated_by,
             excluded_filters=self.excluded_filters,
         )
-        self.log.info("Updated the segment %r: %s", segment.get("name"), segment.get("description"))
+        self.log.info(
+            "Updated the segment %s: %s", shown(str(segment.get("name"))), shown(str(segment.get("description")))
+        )
         return segment
 
     def render_template(

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import base64
 import copy
+import gc
 import gzip
 import json
 import pickle
 import time
+import types
 from itertools import chain, repeat
 
 import pytest
+import requests
 
 from airflow_provider_moengage.client import MoEngageClient, MoEngageError, errors
 from airflow_provider_moengage.client.errors import (
@@ -26,7 +29,7 @@ from airflow_provider_moengage.client.errors import (
     TlsError,
     UnexpectedResponseError,
 )
-from airflow_provider_moengage.client.retry import NO_RETRIES
+from airflow_provider_moengage.client.retry import NO_RETRIES, RetryPolicy
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.support import NOTHING, UNKNOWN_ID, client_of, filters, trickling_server
 
@@ -343,13 +346,47 @@ class TestTrouble:
         sandbox.fail_next(status=200, body={"data": listed, "type": "custom_segment"})
         assert client.get_segment(UNKNOWN_ID.upper())["name"] == "first"
 
-    def test_a_body_that_never_ends(self, monkeypatch):
+    @pytest.mark.parametrize(
+        "endless",
+        [
+            chain([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"], repeat(b" ")),
+            chain([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"], repeat(b"1\r\n \r\n")),
+            chain([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;"], repeat(b"a")),
+            chain([b"HTTP/1.1 200 OK\r\nX: "], repeat(b"a")),
+            chain([b"HTTP/1.1 "], repeat(b"2")),
+            repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        ],
+        ids=["body", "chunks", "chunk extension", "header", "status line", "interim answers"],
+    )
+    def test_an_answer_that_never_ends(self, endless):
         """A byte now and then keeps a read timeout from striking; the whole answer has a deadline of its own."""
-        endless = chain([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"], repeat(b" "))
         with trickling_server(endless) as url:
-            client = MoEngageClient("W", "K", base_url=url, timeout=(5, 0.2))
+            client = MoEngageClient("W", "K", base_url=url, timeout=(5, 0.2), retry=NO_RETRIES)
             with pytest.raises(RequestTimeoutError, match="read timeout 0.2 s"):
                 client.list_segments()
+
+    def test_a_refusal_whose_body_never_ends(self):
+        """It is read so that its connection can be used again, but not for ever, and then sent again on another."""
+        refusal = chain([b"HTTP/1.1 503 Busy\r\nContent-Length: 1000000\r\n\r\n"], repeat(b" "))
+        with trickling_server(refusal) as url:
+            client = MoEngageClient("W", "K", base_url=url, timeout=(5, 0.1), retry=RetryPolicy(tries=2))
+            with pytest.raises(RequestTimeoutError) as caught:
+                client.list_segments()
+        assert caught.value.tries == 2
+
+    @pytest.mark.parametrize("status", [204, 302, 404, 500])
+    def test_an_error_keeps_no_connection_open(self, sandbox, status):
+        """What is raised must not hold the answer, whose connection would stay open and whose request has the key."""
+        sandbox.fail_next(status=status)
+        with client_of(sandbox, retry=NO_RETRIES) as client, pytest.raises(MoEngageError) as caught:
+            client.list_segments()
+        seen, stack = set(), [caught.value]
+        while stack:
+            for thing in gc.get_referents(stack.pop()):
+                if id(thing) not in seen and not isinstance(thing, (type, types.ModuleType, types.FunctionType)):
+                    seen.add(id(thing))
+                    stack.append(thing)
+                    assert not isinstance(thing, requests.Response)
 
     @pytest.mark.parametrize("chunked", [False, True])
     @pytest.mark.parametrize("compressed", [False, True])

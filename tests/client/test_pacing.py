@@ -33,6 +33,7 @@ def windows_after(status, headers):
         (404, used_up(30), 30),
         (429, used_up(30), 30),
         (429, {"Retry-After": "7"}, 7),
+        (429, {"Retry-After": "80000"}, 3_600),
         (429, {}, 0),
         (200, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": str(int(NOW) + 30)}, 0),
         (200, used_up(-30), 0),
@@ -47,6 +48,12 @@ def test_it_opens_again_by_itself():
     windows = windows_after(200, used_up(30))
     assert windows.wait(GETS, ticks=129.0) == 1
     assert windows.wait(GETS, ticks=130.0) == 0
+
+
+def test_it_can_be_told_to_forget():
+    windows = windows_after(200, used_up(30))
+    windows.forget()
+    assert windows.wait(GETS, ticks=100.0) == 0
 
 
 def test_others_stay_open():
