@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import (
@@ -185,6 +185,7 @@ FAILURES = st.one_of(
 )
 
 
+@settings(max_examples=1_000, deadline=None)
 @given(
     failure=FAILURES,
     attempt=st.integers(1, 12),
