@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_moengage.client.errors import MoEngageError
+from airflow_provider_moengage.client.errors import MoEngageError, RateLimitError
 
 try:
     from airflow.providers.common.compat.sdk import RetryPolicy
@@ -61,8 +61,8 @@ class MoEngageRetryPolicy(RetryPolicy):
         :param try_number: which try it was.
         :param max_tries: how many there may be.
         :param context: the task's context.
-        :return: fail for what no retry can mend; retry when the server has said that there is room again; Airflow's
-            usual ``retry_delay`` for everything else.
+        :return: fail for what no retry can mend; retry exactly when a rate limit ends, and not before a failing server
+            asks for it; Airflow's usual ``retry_delay`` for everything else.
         """
         from airflow.providers.common.compat.sdk import RetryDecision
 
@@ -70,7 +70,9 @@ class MoEngageRetryPolicy(RetryPolicy):
             return RetryDecision.default()
         if not exception.retryable:
             return RetryDecision.fail("MoEngage's answer would be the same")
-        if exception.retry_after is None:
+        usual = context["task"].retry_delay.total_seconds() if context else 0.0
+        earliest = 0.0 if isinstance(exception, RateLimitError) else usual
+        if exception.retry_after is None or exception.retry_after < earliest:
             return RetryDecision.default()
         return RetryDecision.retry(
             timedelta(seconds=exception.retry_after), f"MoEngage asks to wait {exception.retry_after:.0f} s"

@@ -39,6 +39,13 @@ class ConnectionChangedError(MoEngageError):
     retryable = True
 
 
+class ConnectionUnreadableError(MoEngageError):
+    """The connection is gone while something is waited for with it: a secrets backend fails, or somebody edits it."""
+
+    headline = "Airflow cannot read the connection any more"
+    retryable = True
+
+
 @dataclass(frozen=True)
 class Trouble:
     """

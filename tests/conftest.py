@@ -106,7 +106,9 @@ class Run:
 def airflow_database() -> None:
     """The metadata database, made anew."""
     (AIRFLOW_HOME / "dags").mkdir(parents=True, exist_ok=True)
-    (AIRFLOW_HOME / "airflow.db").unlink(missing_ok=True)
+    # With SQLite's own files beside it, which a run that was killed leaves behind.
+    for leftover in AIRFLOW_HOME.glob("airflow.db*"):
+        leftover.unlink()
     airflow = Path(sys.executable).with_name("airflow")
     migration = subprocess.run([airflow, "db", "migrate"], capture_output=True, text=True, check=False)
     assert migration.returncode == 0, migration.stderr

@@ -53,6 +53,18 @@ class TestRetryPolicy:
         assert decision.action.value == action
         assert decision.retry_delay == (None if seconds is None else timedelta(seconds=seconds))
 
+    @pytest.mark.parametrize(
+        ("error", "action"),
+        [
+            (RateLimitError("wait", retry_after=1), "retry"),
+            (ServerError("ill", retry_after=1), "default"),
+            (ServerError("ill", retry_after=301), "retry"),
+        ],
+    )
+    def test_a_failing_server_is_asked_no_sooner_than_usual(self, error, action):
+        context = {"task": ArchiveSegmentOperator(task_id="it", name="camp")}
+        assert MoEngageRetryPolicy().evaluate(error, 1, 3, context).action.value == action
+
     def test_is_one_of_airflows(self):
         from airflow.sdk import RetryPolicy
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_moengage.client.datacenters import data_center_of
 from airflow_provider_moengage.client.errors import (
-    DuplicateFiltersError,
     DuplicateNameError,
     InvalidInputError,
     OtherSegmentError,
@@ -204,13 +203,6 @@ class MoEngageClient(Transport):
         except DuplicateNameError:
             if name is None or not self._is_named(segment_id, name):
                 raise
-        except DuplicateFiltersError as error:
-            if str(error.existing_segment_id).casefold() != segment_id.casefold():
-                raise
-            segment = self.get_segment(segment_id)
-            if segment is None or name not in (None, segment.get("name")):
-                raise
-            return {**segment, "included_filters": included_filters}
         # An update whose answer was lost has renamed the segment already: this one met its own new name.
         return self.update_segment(
             segment_id, included_filters, updated_by=updated_by, excluded_filters=excluded_filters

@@ -253,6 +253,14 @@ class TlsError(ConnectionFailedError):
     retryable = False
 
 
+class ProxyRefusedError(ConnectionFailedError):
+    """The proxy of the environment refuses to connect, because of its password say. No waiting mends it."""
+
+    headline = "The proxy refused to connect to MoEngage"
+    way_out = "Check the proxy in the variable HTTPS_PROXY, or except MoEngage's host from it with NO_PROXY."
+    retryable = False
+
+
 class RequestTimeoutError(ConnectionFailedError):
     """No answer within the connect or read timeout."""
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import email.utils
 import logging
 import random
+import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
 from types import TracebackType
@@ -42,7 +43,7 @@ _log = logging.getLogger(__name__)
 _LONGEST_WAIT = 86_400.0
 
 # Of an answer that is not wanted any more, so that its connection can be used again.
-_DRAINED_BYTES = 1024 * 1024
+_DRAINED_BYTES = 64 * 1024
 
 # POST is not among them: it creates.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE"})
@@ -111,7 +112,8 @@ class RetryPolicy:
     back-off, which doubles from try to try.
 
     :param tries: how often a request is sent at most; 1 sends it once.
-    :param budget: seconds from the first failure to the last try at most. A minute's rate limit fits in.
+    :param budget: seconds from the first failure until the last try begins at most, and seconds to wait at most for a
+        rate limit that is known to be used up. A limit of a minute fits in.
     :param first_backoff: seconds that the first back-off takes at most.
     :param longest_backoff: seconds that any back-off takes at most.
     """
@@ -170,11 +172,26 @@ def asked_wait(status: int | None, headers: Mapping[str, str], now: float) -> fl
         if _is_number(asked):
             return min(float(asked), _LONGEST_WAIT)
         if (moment := _epoch_of(asked)) is not None:
-            return _within_a_day(moment - _server_time(headers, now))
+            return min(max(0.0, moment - _server_time(headers, now)), _LONGEST_WAIT)
     remaining, reset = (headers.get(f"x-ratelimit-{name}", "").strip() for name in ("remaining", "reset"))
     if _is_number(reset) and (status == 429 or (_is_number(remaining) and float(remaining) == 0)):
-        return _within_a_day(float(reset) - _server_time(headers, now))
+        wait = float(reset) - _server_time(headers, now)
+        # No window is longer than a day: this is no time in seconds.
+        return max(0.0, wait) if wait <= _LONGEST_WAIT else None
     return None
+
+
+def is_proxy_refusal(error: BaseException | None) -> bool:
+    """
+    Tell a proxy that refuses, because of its password say, from one that cannot be reached.
+
+    :param error: what urllib3 raised.
+    :return: whether it is such a refusal; a 429 of a proxy is none.
+    """
+    if not isinstance(error, ProxyError):
+        return False
+    answered = re.search(r"Tunnel connection failed: (4\d\d)", str(error.original_error))
+    return answered is not None and answered[1] != "429"
 
 
 def is_tls_refusal(error: BaseException | None) -> bool:
@@ -213,19 +230,27 @@ class PolicyRetry(Urllib3Retry):
     As every Retry of urllib3 it is never changed: each failure makes the next one.
 
     :param policy: decides.
+    :param learn: is told of each answer that is not the last: method, path and query, status, headers.
     :param attempt: which try is under way, counted from 1.
     :param first_failure: when the first try failed, on the monotonic clock.
-    :param wait: seconds to wait before this try.
+    :param not_before: when this try may begin, on the monotonic clock.
     """
 
     def __init__(
-        self, policy: RetryPolicy, attempt: int = 1, first_failure: float | None = None, wait: float = 0.0
+        self,
+        policy: RetryPolicy,
+        learn: Callable[[str, str, int, Mapping[str, str]], None],
+        *,
+        attempt: int = 1,
+        first_failure: float | None = None,
+        not_before: float = 0.0,
     ) -> None:
         super().__init__(total=None, redirect=False, raise_on_status=False)
         self.policy = policy
+        self.learn = learn
         self.attempt = attempt
         self.first_failure = first_failure
-        self.wait = wait
+        self.not_before = not_before
 
     def __repr__(self) -> str:
         return f"try {self.attempt} of {self.policy.tries}"
@@ -287,9 +312,17 @@ class PolicyRetry(Urllib3Retry):
             self.attempt + 1,
             self.policy.tries,
         )
-        if response and read_body(response, _DRAINED_BYTES)[1]:
-            response.close()
-        return PolicyRetry(self.policy, self.attempt + 1, first_failure, decision.wait)
+        if response:
+            self.learn(method or "", url or "", response.status, response.headers)
+            if read_body(response, _DRAINED_BYTES)[1]:
+                response.close()
+        return PolicyRetry(
+            self.policy,
+            self.learn,
+            attempt=self.attempt + 1,
+            first_failure=first_failure,
+            not_before=now + decision.wait,
+        )
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         """
@@ -297,7 +330,8 @@ class PolicyRetry(Urllib3Retry):
 
         :param response: the answer to the last one.
         """
-        time.sleep(self.wait)
+        if (wait := self.not_before - time.monotonic()) > 0:
+            time.sleep(wait)
 
 
 def _cause_of(failure: Failure) -> tuple[str, bool]:
@@ -307,7 +341,7 @@ def _cause_of(failure: Failure) -> tuple[str, bool]:
     :return: an empty text for what no waiting mends.
     """
     if failure.error is not None:
-        if is_tls_refusal(failure.error):
+        if is_tls_refusal(failure.error) or is_proxy_refusal(failure.error):
             return "", False
         return next(((said, unsent) for kind, said, unsent in _NETWORK if isinstance(failure.error, kind)), ("", False))
     # A create is refused with 429 too when the workspace is full, which has nothing to do with this minute.
@@ -337,7 +371,3 @@ def _epoch_of(text: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
-
-
-def _within_a_day(seconds: float) -> float:
-    return min(max(0.0, seconds), _LONGEST_WAIT)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import random
+import re
 import time
+from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +22,7 @@ from airflow_provider_moengage.client.deadlines import DeadlineAdapter
 from airflow_provider_moengage.client.errors import (
     ConnectionFailedError,
     MoEngageError,
+    ProxyRefusedError,
     RateLimitError,
     RedirectError,
     RequestTimeoutError,
@@ -30,7 +34,14 @@ from airflow_provider_moengage.client.errors import (
 from airflow_provider_moengage.client.inputs import json_bytes
 from airflow_provider_moengage.client.pacing import WINDOWS, Endpoint, endpoint_of
 from airflow_provider_moengage.client.redaction import Secrets
-from airflow_provider_moengage.client.retry import NoAnswerError, PolicyRetry, RetryPolicy, asked_wait, is_tls_refusal
+from airflow_provider_moengage.client.retry import (
+    NoAnswerError,
+    PolicyRetry,
+    RetryPolicy,
+    asked_wait,
+    is_proxy_refusal,
+    is_tls_refusal,
+)
 from airflow_provider_moengage.client.urls import check_target
 
 _log = logging.getLogger(__name__)
@@ -67,7 +78,7 @@ class Transport:
         self.database_name = database_name
         self.timeout = timeout
         self.retry = retry
-        self._session = _session_of(base_url, workspace_id, api_key, app_key, retry)
+        self._session = _session_of(base_url, workspace_id, api_key, app_key, PolicyRetry(retry, self._learn))
         self._secrets = Secrets(workspace_id, api_key)
 
     def close(self) -> None:
@@ -97,9 +108,8 @@ class Transport:
         check_target(method, path, query)
         call = f"{method} {path}"
         data = None if body is None else json_bytes(body)
-        endpoint = (self.base_url, self.workspace_id, *endpoint_of(method, path))
-        self._wait_until_open(endpoint, call)
-        outcome = self._exchange(method, path + (f"?{query}" if query else ""), data, endpoint, call)
+        self._wait_until_open(self._endpoint(method, path), call)
+        outcome = self._exchange(method, path + (f"?{query}" if query else ""), data, call)
         if not isinstance(outcome, MoEngageError):
             return outcome
         # Raised out here, where no exception of requests hangs on to it, and no frame that holds the connection: from
@@ -116,14 +126,25 @@ class Transport:
             said = "the last answer said that no request is left, so this one was not sent"
             raise RateLimitError(said, retry_after=wait, call=call)
         if wait:
+            # A little later than the end of the window, and not together with everybody else who waits for it.
+            wait += random.random()  # noqa: S311 - it spreads requests, it keeps no secret
             _log.warning("%s: the rate limit is used up. It is sent in %.1f s, when there is room again.", call, wait)
             time.sleep(wait)
 
-    def _exchange(
-        self, method: str, target: str, data: bytes | None, endpoint: Endpoint, call: str
-    ) -> dict[str, Any] | MoEngageError:
+    def _endpoint(self, method: str, target: str) -> Endpoint:
+        return self.base_url, self.workspace_id, *endpoint_of(method, target.partition("?")[0])
+
+    def _learn(self, method: str, target: str, status: int, headers: Mapping[str, str]) -> None:
+        """Take note of what an answer says about the rate limit; the target may begin with the path of the base URL."""
+        endpoint = self._endpoint(method, target.removeprefix(urlsplit(self.base_url).path))
+        WINDOWS.learn(endpoint, status, headers, now=time.time(), ticks=time.monotonic())
+
+    def _exchange(self, method: str, target: str, data: bytes | None, call: str) -> dict[str, Any] | MoEngageError:
         sent = self._send(method, target, data, call)
-        return sent if isinstance(sent, MoEngageError) else self._outcome_of(*sent, endpoint, call)
+        if isinstance(sent, MoEngageError):
+            return sent
+        self._learn(method, target, sent[0].status_code, sent[0].headers)
+        return self._outcome_of(*sent, call)
 
     def _send(
         self, method: str, target: str, data: bytes | None, call: str
@@ -139,17 +160,15 @@ class Transport:
             return self._no_answer(error, call)
 
     def _outcome_of(
-        self, response: requests.Response, received: bytes, trouble: str, endpoint: Endpoint, call: str
+        self, response: requests.Response, received: bytes, trouble: str, call: str
     ) -> dict[str, Any] | MoEngageError:
         """Tell what an answer means, as far as it came."""
-        now = time.time()
         status = response.status_code
         tries = getattr(response.raw.retries, "attempt", 1)
-        WINDOWS.learn(endpoint, status, response.headers, now=now, ticks=time.monotonic())
         text = received.decode("utf-8-sig", errors="replace")
         # What a refusal is about stands in its body; of one that broke off only these are clear without.
         if status >= 400 and (not trouble or status in (401, 429) or status >= 500):
-            wait = asked_wait(status, response.headers, now)
+            wait = asked_wait(status, response.headers, time.time())
             return error_from_answer(status, text, call=call, retry_after=wait, tries=tries, hide=self._secrets.hide)
         if 300 <= status < 400:
             target = self._secrets.hide(response.headers.get("Location", "nowhere"))
@@ -174,10 +193,14 @@ class Transport:
         reason = gave_up.reason if isinstance(gave_up, NoAnswerError) else error
         if isinstance(reason, (ReadTimeoutError, ConnectTimeoutError)) and not isinstance(reason, NewConnectionError):
             return self._timed_out(call, tries)
+        kind = ConnectionFailedError
         # A CA bundle that cannot be read is the one OSError that comes from neither library.
-        settings = is_tls_refusal(reason) or not isinstance(error, (requests.RequestException, HTTPError, ValueError))
-        kind = TlsError if settings else ConnectionFailedError
-        return kind(self._secrets.hide(f"{self.base_url}: {reason}"), call=call, tries=tries)
+        if is_tls_refusal(reason) or not isinstance(error, (requests.RequestException, HTTPError, ValueError)):
+            kind = TlsError
+        if is_proxy_refusal(reason):
+            kind = ProxyRefusedError
+        said = self._secrets.hide(f"{self.base_url}: {reason}")
+        return kind(re.sub(r"//[^/@\s]*@", "//***@", said), call=call, tries=tries)
 
     def _timed_out(self, call: str, tries: int) -> RequestTimeoutError:
         connect, read = self.timeout
@@ -199,11 +222,11 @@ class _Session(requests.Session):
         return None
 
 
-def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str, retry: RetryPolicy) -> requests.Session:
+def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str, retry: PolicyRetry) -> requests.Session:
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # Below requests, so that all tries go over one kept-alive connection.
-    adapter = DeadlineAdapter(max_retries=PolicyRetry(retry))
+    adapter = DeadlineAdapter(max_retries=retry)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # As bytes: requests encodes text as latin-1, which not every key fits.

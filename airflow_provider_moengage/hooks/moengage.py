@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _NO_SEGMENT = "0" * 24
 
 
+class NoConnectionError(InvalidInputError):
+    """Airflow has no connection of this id, or cannot read it: it does not tell a failing secrets backend apart."""
+
+
 class MoEngageHook(BaseHook):
     """
     Give access to the MoEngage workspace of an Airflow Connection.
@@ -113,7 +117,7 @@ class MoEngageHook(BaseHook):
 
     def _no_connection(self) -> InvalidInputError:
         variable = f"AIRFLOW_CONN_{self.moengage_conn_id.upper()}"
-        return InvalidInputError(
+        return NoConnectionError(
             f"There is no Airflow connection {self.moengage_conn_id!r} that Airflow could read. Create one of type "
             f"moengage (Admin > Connections, or the variable {variable}), or name another with moengage_conn_id. If "
             "the variable is set, its JSON must be valid with texts as values, or its URI percent-encoded."

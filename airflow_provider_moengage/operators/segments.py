@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 # The longest window of MoEngage's limits is a day: who is still refused after it waits for nothing.
 _LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
 
-# A trigger that fires within a second of its task's deferral can fail the task on Airflow 3.3.
-_SHORTEST_DEFERRAL = timedelta(seconds=5)
-
 
 class _SegmentOperator(BaseOperator):
     """What the operators share: the connection, and what happens when the call does not succeed."""
@@ -81,18 +78,19 @@ class _SegmentOperator(BaseOperator):
             with failing_for_good():
                 return self._change()
         except MoEngageError as error:
-            if self.deferrable and error.retry_after is not None:
-                self._defer(error, timedelta(seconds=error.retry_after), waiting_since)
+            # The client has already waited for whatever is shorter than its budget.
+            if self.deferrable and (error.retry_after or 0) > self.hook.client.retry.budget:
+                self._defer(error, waiting_since)
             raise
 
-    def _defer(self, error: MoEngageError, wait: timedelta, waiting_since: str | None) -> None:
-        """Leave the worker until the wait is over, unless all waits together take too long."""
+    def _defer(self, error: MoEngageError, waiting_since: str | None) -> None:
+        """Leave the worker until the wait is over, unless all waits together take longer than they may."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         now = pendulum.now("UTC")
-        moment = now + max(wait, _SHORTEST_DEFERRAL)
+        moment = now + timedelta(seconds=error.retry_after or 0)
         since = datetime.fromisoformat(waiting_since) if waiting_since else now
-        if moment - _LONGEST_DEFERRAL > since:
+        if moment - min(_LONGEST_DEFERRAL, self.execution_timeout or _LONGEST_DEFERRAL) > since:
             return
         self.log.warning("The task is deferred until %s. %s", moment.to_datetime_string(), error)
         self.defer(

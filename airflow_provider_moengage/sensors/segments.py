@@ -194,16 +194,14 @@ class SegmentExistsSensor(BaseSensorOperator):
         if store is None:
             yield
             return
-        before = self._patience.trouble = Trouble.remembered(store.get(_TROUBLE))
-        try:
-            yield
-        except GaveUpWaitingError:
-            store.delete(_TROUBLE)
-            raise
+        # What an earlier try of the task has met is over: it failed of it, or somebody has cleared the task since.
+        key = f"{_TROUBLE}_{context['ti'].try_number}"
+        before = self._patience.trouble = Trouble.remembered(store.get(key))
+        yield
         if self._patience.trouble:
-            store.set(_TROUBLE, asdict(self._patience.trouble))
+            store.set(key, asdict(self._patience.trouble))
         elif before:
-            store.delete(_TROUBLE)
+            store.delete(key)
 
     def _defer(self) -> None:
         from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger

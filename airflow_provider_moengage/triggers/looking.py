@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_moengage.client.errors import AuthenticationError, ConnectionFailedError, MoEngageError
-from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.waiting import ConnectionChangedError
+from airflow_provider_moengage.hooks.moengage import MoEngageHook, NoConnectionError
+from airflow_provider_moengage.waiting import ConnectionChangedError, ConnectionUnreadableError
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
+    from airflow_provider_moengage.client.retry import RetryPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -68,12 +69,9 @@ class _Workspace:
     """
 
     def __init__(self, moengage_conn_id: str) -> None:
-        from airflow_provider_moengage.client.retry import NO_RETRIES
-
         self.users = 0
-        # The next look is the retry.
-        self._hook = MoEngageHook(moengage_conn_id, retry=NO_RETRIES)
-        self._threads = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix=moengage_conn_id)
+        self._moengage_conn_id = moengage_conn_id
+        self._threads = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix=f"look-{moengage_conn_id}")
         self._lock = asyncio.Lock()
         self._client: MoEngageClient | None = None
         self._looked_up = 0.0
@@ -111,14 +109,30 @@ class _Workspace:
         """Read the connection again, and go on with what it says now."""
         async with self._lock:
             if self._client is client:
-                fresh = await self._looked_up_client()
+                try:
+                    fresh = await self._looked_up_client()
+                except ConnectionUnreadableError:
+                    return False
                 if not fresh.has_same_access_as(client):
                     self._client = fresh
             return self._client is not client
 
     async def _looked_up_client(self) -> MoEngageClient:
         self._looked_up = time.monotonic()
-        return await self._hook.aget_client()
+        # In a thread, since the first time it imports urllib3.
+        retry = await asyncio.to_thread(_no_retries)
+        try:
+            return await MoEngageHook(self._moengage_conn_id, retry=retry).aget_client()
+        except NoConnectionError as error:
+            # It was there a moment ago, when the sensor deferred.
+            raise ConnectionUnreadableError(str(error)) from None
+
+
+def _no_retries() -> RetryPolicy:
+    """Give the policy of who looks again in a while anyway."""
+    from airflow_provider_moengage.client.retry import NO_RETRIES
+
+    return NO_RETRIES
 
 
 _workspaces: dict[tuple[asyncio.AbstractEventLoop, str], _Workspace] = {}

@@ -34,16 +34,22 @@ NEVER_SENT = [
     NameResolutionError("host", None, OSError("unknown")),
     ConnectTimeoutError(None, "slow"),
     ProxyError("no proxy", OSError("refused")),
+    ProxyError("busy", OSError("Tunnel connection failed: 429 Too Many Requests")),
+    ProxyError("ill", OSError("Tunnel connection failed: 503 Service Unavailable")),
 ]
 PERHAPS_CARRIED_OUT = [
     ReadTimeoutError(None, "/", "silence"),
     ProtocolError("reset", ConnectionResetError()),
     SSLError(ssl.SSLEOFError("cut off")),
+    SSLError(ssl.SSLZeroReturnError("closed")),
+    SSLError(ssl.SSLSyscallError("reset")),
 ]
 HOPELESS_ERRORS = [
     SSLError(ssl.SSLCertVerificationError("self-signed")),
     SSLError(ssl.SSLError("wrong version number")),
     SSLError("no CA bundle"),
+    ProxyError("no", OSError("Tunnel connection failed: 407 Proxy Authentication Required")),
+    ProxyError("no", OSError("Tunnel connection failed: 403 Forbidden")),
     ProxyError("the proxy's certificate", SSLError(ssl.SSLCertVerificationError("self-signed"))),
     LocationParseError("nowhere"),
     ValueError("a header"),
@@ -76,7 +82,9 @@ def epoch(seconds_from_now):
         ({"Retry-After": "5", "X-RateLimit-Reset": epoch(60)}, 5),
         ({"Retry-After": "soon", "X-RateLimit-Reset": epoch(60)}, 60),
         ({"Retry-After": "9" * 400}, 86_400),
-        ({"X-RateLimit-Reset": "9" * 400}, 86_400),
+        ({"X-RateLimit-Reset": "9" * 400}, None),
+        ({"X-RateLimit-Reset": epoch(86_400)}, 86_400),
+        ({"X-RateLimit-Reset": epoch(5) + "000"}, None),
         ({"Retry-After": "Fri, 15 Jan 9999 08:00:30 GMT"}, 86_400),
         ({"Retry-After": "2.5"}, None),
         ({"Retry-After": "-1"}, None),

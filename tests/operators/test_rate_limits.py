@@ -13,7 +13,8 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.providers.standard.triggers import temporal
 from packaging.version import Version
 
-from airflow_provider_moengage.client.errors import RateLimitError
+from airflow_provider_moengage.client.errors import RateLimitError, ServerError
+from airflow_provider_moengage.client.pacing import WINDOWS
 from airflow_provider_moengage.client.retry import RetryPolicy
 from airflow_provider_moengage.operators.segments import UpdateSegmentOperator
 from tests.support import client_of, filters, new_dag
@@ -103,12 +104,14 @@ def test_the_retry_comes_exactly_when_there_is_room_again(sandbox, segment_id, r
     assert "MoEngage asks to wait 3 s" in run.log
 
 
-@pytest.mark.usefixtures("no_patience")
 class TestDeferring:
     @pytest.fixture
     def operator(self, sandbox, segment_id):
+        return self.new_operator(segment_id)
+
+    def new_operator(self, segment_id, **arguments):
         return UpdateSegmentOperator(
-            task_id="update", segment_id=segment_id, included_filters=filters("Agra"), deferrable=True
+            task_id="update", segment_id=segment_id, included_filters=filters("Agra"), deferrable=True, **arguments
         )
 
     def deferred(self, resume):
@@ -116,18 +119,25 @@ class TestDeferring:
             resume()
         return caught.value
 
-    @pytest.mark.parametrize(("asked", "seconds"), [(1, 5), (600, 600), (86_400, 86_400)])
-    def test_until_when(self, sandbox, operator, asked, seconds):
-        """Not sooner than in five seconds: a trigger that fires at once can fail its task."""
+    @pytest.mark.parametrize("asked", [76, 600, 86_400])
+    def test_until_when(self, sandbox, operator, asked):
         sandbox.fail_next(status=429, headers={"Retry-After": str(asked)})
         deferral = self.deferred(lambda: operator.execute({}))
         wait = deferral.trigger.moment - pendulum.now("UTC")
-        assert seconds - 4 < wait.total_seconds() <= seconds
+        assert asked - 5 < wait.total_seconds() <= asked
         assert deferral.method_name == "execute_complete"
+        assert len(sandbox.requests) == 1
 
     def test_a_failing_server_that_says_when(self, sandbox, operator):
         sandbox.fail_next(status=503, headers={"Retry-After": "600"})
         self.deferred(lambda: operator.execute({}))
+
+    @pytest.mark.parametrize("asked", ["0", "1", "5"])
+    def test_not_for_what_the_client_has_waited_for(self, sandbox, operator, asked):
+        """Or a server that says so for a day would be asked twenty thousand times."""
+        sandbox.fail_next(6, status=503, headers={"Retry-After": asked})
+        with pytest.raises(ServerError):
+            operator.execute({})
 
     def test_again_and_again_for_a_day(self, sandbox, operator, clock):
         sandbox.fail_next(4, status=429, headers={"Retry-After": "600"})
@@ -139,6 +149,14 @@ class TestDeferring:
         since = pendulum.now("UTC").subtract(hours=23, minutes=56)
         with pytest.raises(RateLimitError):
             operator.execute_complete({}, None, waiting_since=since.isoformat())
+
+    def test_not_past_the_execution_timeout(self, sandbox, segment_id):
+        """Airflow does not hold it against a deferred task."""
+        sandbox.fail_next(2, status=429, headers={"Retry-After": "600"})
+        with pytest.raises(RateLimitError):
+            self.new_operator(segment_id, execution_timeout=timedelta(minutes=9)).execute({})
+        WINDOWS.forget()
+        self.deferred(lambda: self.new_operator(segment_id, execution_timeout=timedelta(minutes=11)).execute({}))
 
     def test_not_without_a_moment(self, sandbox, operator):
         sandbox.fail_next(6, status=429)

@@ -33,10 +33,11 @@ class TestAlone:
         assert "400" in event["message"]
         assert len(sandbox.requests) == 1
 
-    def test_a_missing_connection(self):
-        event = fire(name="camp", moengage_conn_id="not_there")
+    def test_a_connection_that_cannot_work(self, monkeypatch):
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", '{"conn_type": "moengage"}')
+        event = fire(name="camp")
         assert event == {"status": "failed", "message": event["message"]}
-        assert "There is no Airflow connection 'not_there'" in event["message"]
+        assert "its login (Workspace ID) is missing" in event["message"]
 
     def test_sleeps_before_it_looks(self, sandbox):
         """The sensor has just looked, and an event that comes at once can fail the task that defers."""
@@ -69,6 +70,22 @@ class TestSerialized:
 
 
 class TestTrouble:
+    def test_a_connection_that_cannot_be_read_for_a_while(self, sandbox, monkeypatch):
+        """Airflow says so of a failing secrets backend too: the connection was there when the sensor looked."""
+        sandbox.add_segment(name="camp")
+        lookups = []
+        aget_client = MoEngageHook.aget_client
+
+        async def not_there_at_first(self):
+            lookups.append(self.moengage_conn_id)
+            if len(lookups) < 3:
+                self.moengage_conn_id = "not_there"
+            return await aget_client(self)
+
+        monkeypatch.setattr(MoEngageHook, "aget_client", not_there_at_first)
+        assert fire(name="camp")["status"] == "found"
+        assert len(lookups) == 3
+
     def test_whatever_goes_wrong_is_not_yet(self, sandbox, monkeypatch):
         """Airflow's own API may hiccup while a connection is looked up; the wait goes on."""
         sandbox.add_segment(name="camp")
