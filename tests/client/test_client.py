@@ -21,6 +21,7 @@ from airflow_provider_moengage.client.errors import (
     EndpointNotFoundError,
     InvalidInputError,
     OtherSegmentError,
+    ProxyRefusedError,
     RateLimitError,
     RedirectError,
     RequestTimeoutError,
@@ -32,6 +33,8 @@ from airflow_provider_moengage.client.errors import (
 from airflow_provider_moengage.client.retry import NO_RETRIES, RetryPolicy
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.support import NOTHING, UNKNOWN_ID, client_of, filters, trickling_server
+
+GZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n"
 
 
 class TestArchive:
@@ -352,11 +355,22 @@ class TestTrouble:
             chain([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"], repeat(b" ")),
             chain([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"], repeat(b"1\r\n \r\n")),
             chain([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;"], repeat(b"a")),
+            chain([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"], repeat(b"X: a\r\n")),
+            chain([GZIPPED], repeat(gzip.compress(b""))),
             chain([b"HTTP/1.1 200 OK\r\nX: "], repeat(b"a")),
             chain([b"HTTP/1.1 "], repeat(b"2")),
             repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
         ],
-        ids=["body", "chunks", "chunk extension", "header", "status line", "interim answers"],
+        ids=[
+            "body",
+            "chunks",
+            "chunk extension",
+            "trailers",
+            "nothing in gzip",
+            "header",
+            "status line",
+            "interim answers",
+        ],
     )
     def test_an_answer_that_never_ends(self, endless):
         """A byte now and then keeps a read timeout from striking; the whole answer has a deadline of its own."""
@@ -477,6 +491,32 @@ class TestTrouble:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
         with pytest.raises(TlsError, match="/nowhere/ca.pem"):
             MoEngageClient("W", "K", base_url="https://127.0.0.1:9").list_segments()
+
+    def test_a_key_in_a_networks_words(self, sandbox, monkeypatch):
+        def refuse(*_, **__):
+            raise requests.ConnectionError("cannot connect with sandbox-data-api-key")
+
+        with client_of(sandbox) as client:
+            monkeypatch.setattr(client._session, "request", refuse)
+            with pytest.raises(ConnectionFailedError, match=r"cannot connect with \*\*\*"):
+                client.list_segments()
+
+    @pytest.mark.parametrize("status", [b"407 Proxy Authentication Required", b"403 Forbidden"])
+    def test_a_proxy_that_refuses_is_asked_once(self, monkeypatch, clock, status):
+        with trickling_server([b"HTTP/1.1 " + status + b"\r\n\r\n"]) as proxy:
+            monkeypatch.setenv("https_proxy", proxy.replace("//", "//user:proxy-password@"))
+            monkeypatch.delenv("no_proxy")
+            with pytest.raises(ProxyRefusedError, match="Check the proxy") as caught:
+                MoEngageClient("W", "K", base_url="https://moengage.invalid").list_segments()
+        assert "proxy-password" not in str(caught.value)
+        assert clock.slept == []
+
+    def test_the_password_of_a_proxy_is_not_shown(self, monkeypatch):
+        monkeypatch.setenv("https_proxy", "http://user:proxy-password@127.0.0.1:99999")
+        monkeypatch.delenv("no_proxy")
+        with pytest.raises(ConnectionFailedError) as caught:
+            MoEngageClient("W", "K", base_url="https://moengage.invalid").list_segments()
+        assert "proxy-password" not in str(caught.value)
 
     def test_nobody_listens(self):
         with Sandbox() as sandbox:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 
-from airflow_provider_moengage.client.errors import RateLimitError
-from airflow_provider_moengage.client.pacing import Windows, endpoint_of
+from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError, RateLimitError
+from airflow_provider_moengage.client.pacing import WINDOWS, Windows, endpoint_of
 from airflow_provider_moengage.client.retry import NO_RETRIES, RetryPolicy
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.support import NOTHING, UNKNOWN_ID, client_of, filters
+from tests.support import NOTHING, UNKNOWN_ID, Clock, client_of, filters
 
 NOW = 1_800_000_000.0
 GETS, LISTS = ("GET", "/v3/custom-segments/{id}"), ("GET", "/v3/custom-segments")
@@ -110,6 +111,40 @@ class TestOnASocket:
         assert caught.value.status is None
         assert clock.slept == []
         assert len(sandbox.requests) == 1
+
+    def test_another_workspace_at_the_same_address_does_not_wait(self, sandbox, client, clock):
+        sandbox.fail_next(status=200, body=NOTHING, headers=used_up(20, time.time()))
+        client.list_segments()
+        with client_of(sandbox, workspace_id="OTHER") as another, pytest.raises(AuthenticationError):
+            another.list_segments()
+        assert clock.slept == []
+
+    def test_a_refusal_that_is_retried_is_known_too(self, sandbox, client, clock):
+        """While one client waits as it was told, the others do not ask to be told the same."""
+        sandbox.fail_next(status=429, headers={"Retry-After": "20"})
+        asked_meanwhile = []
+
+        def ask_meanwhile(_):
+            if not asked_meanwhile:
+                asked_meanwhile.append(None)
+                with client_of(sandbox, retry=NO_RETRIES) as another, pytest.raises(RateLimitError, match="not sent"):
+                    another.list_segments()
+
+        # Before the time of the first one's wait has passed.
+        clock.sleep = lambda seconds: (ask_meanwhile(seconds), Clock.sleep(clock, seconds))
+        client.list_segments()
+        assert asked_meanwhile
+        assert [request.status for request in sandbox.requests] == [429, 200]
+
+    @pytest.mark.parametrize("prefix", ["", "/prefix"])
+    def test_a_base_url_with_a_path(self, sandbox, clock, prefix):
+        sandbox.fail_next(status=429, headers={"Retry-After": "20"})
+        known = []
+        with client_of(sandbox, base_url=sandbox.url + prefix) as client, suppress(MoEngageError):
+            endpoint = (client.base_url, client.workspace_id, *GETS)
+            clock.sleep = lambda _: known.append(WINDOWS.wait(endpoint, clock.monotonic()))
+            client.get_segment(UNKNOWN_ID)
+        assert [pytest.approx(20, abs=2)] == known
 
     def test_a_hundred_updates(self, sandbox, client, clock):
         segment_id = sandbox.add_segment(name="camp")["id"]

@@ -160,6 +160,14 @@ class TestWaitingMendsIt:
             rf"GET /v3/custom-segments: the rate limit is used up \(429\)\. {again} \(try 3 of 6\)\.", second
         )
 
+    @pytest.mark.parametrize("jitter", [0.0, 0.25, 0.999])
+    def test_the_pauses_are_random_and_double(self, sandbox, hook, clock, monkeypatch, jitter):
+        monkeypatch.setattr("airflow_provider_moengage.client.retry.random.random", lambda: jitter)
+        sandbox.fail_next(5, status=503)
+        hook.client.list_segments()
+        wanted = [most * jitter for most in (1, 2, 4, 8, 16) if jitter]
+        assert [pytest.approx(wait, abs=0.3) for wait in wanted] == clock.slept
+
     def test_on_a_real_clock(self, sandbox, hook, monkeypatch):
         monkeypatch.setattr("airflow_provider_moengage.client.retry.time", time)
         sandbox.fail_next(status=429, headers={"Retry-After": "1"})

@@ -178,6 +178,32 @@ class TestGivingUp:
         # The second try begins anew.
         assert len(sandbox.requests) == 8
 
+    @pytest.mark.skipif(not HAS_STORE, reason="the task state store came with Airflow 3.3")
+    @pytest.mark.parametrize(("looks", "state"), [("x...", "success"), ("x.x.x.x.x.", "success"), ("xxxx", "failed")])
+    def test_only_trouble_in_a_row_counts(self, sandbox, clock, run_dag, monkeypatch, looks, state):
+        """Two hours lie between two looks; a good one in between makes what was before forgotten."""
+        for look in looks:
+            if look == "x":
+                sandbox.fail_next(status=502)
+            else:
+                sandbox.fail_next(status=200, body=NOTHING)
+        sandbox.add_segment(name="camp")
+        poke = SegmentExistsSensor.poke
+
+        def poke_after_two_hours(self, context):
+            clock.move(7_200)
+            self.__dict__.pop("_patience", None)
+            return poke(self, context)
+
+        monkeypatch.setattr(SegmentExistsSensor, "poke", poke_after_two_hours)
+        assert run_dag(sensor_dag(name="camp", mode="reschedule", poke_interval=0)).states == {"wait": state}
+
+    def test_other_modes_need_no_store(self, sandbox):
+        """What a poke has met is forgotten with its process."""
+        sandbox.fail_next(status=502)
+        context = {"task_state_store": object()}
+        assert not SegmentExistsSensor(task_id="wait", name="camp").poke(context).is_done
+
     @pytest.mark.parametrize("mode", LATER_MODES.values(), ids=LATER_MODES)
     def test_the_same_trouble_is_said_once(self, sandbox, run_dag, mode):
         sandbox.add_segment(name="camp")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -16,6 +19,10 @@ from tests.support import UNKNOWN_ID
 SECONDS_BETWEEN_BEATS = 0.005
 LONGEST_LAG = 0.05
 ATTEMPTS = 5
+
+
+def looking_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("look-")]
 
 
 async def heartbeat(lags):
@@ -110,6 +117,45 @@ def test_those_who_wait_for_ids_share_a_client_and_let_go_of_it(sandbox):
     assert looking._workspaces == {}
 
 
+def test_the_first_look_of_a_process_imports_nothing_on_the_loop(sandbox):
+    """The HTTP libraries take a tenth of a second, once: in a thread."""
+    sandbox.add_segment(name="camp")
+    program = """
+import asyncio, sys, threading
+from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
+class Watch:
+    def find_spec(self, name, *_):
+        if name in ("requests", "urllib3") and threading.current_thread() is threading.main_thread():
+            print("imported on the loop:", name)
+sys.meta_path.insert(0, Watch())
+async def wait():
+    return [event async for event in SegmentExistsTrigger(name="camp", poll_interval=0).run()]
+print(asyncio.run(wait())[0].payload["status"])
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert ended.stdout.splitlines()[-1] == "found"
+    assert "imported on the loop" not in ended.stdout
+
+
+def test_who_is_refused_with_a_key_of_before_looks_again(sandbox, monkeypatch):
+    """Two look at once when the key is rotated: the second finds the connection renewed already."""
+    sandbox.add_segment(name="camp", id=UNKNOWN_ID)
+    with Sandbox(api_key="old-key-of-the-workspace") as old:
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(old.connection))
+        old.fail_next(2, status=401, delay=0.3)
+
+        async def rotate():
+            triggers = (SegmentExistsTrigger(segment_id=UNKNOWN_ID, poll_interval=0) for _ in range(2))
+            waiting = asyncio.gather(*map(first_event, triggers))
+            while len(old.pending_faults):  # noqa: ASYNC110 - they are met in another thread
+                await asyncio.sleep(0.01)
+            monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
+            return await waiting
+
+        events = asyncio.run(rotate())
+    assert [event.payload["status"] for event in events] == ["found"] * 2
+
+
 @pytest.mark.parametrize("given", [{"name": "camp"}, {"segment_id": UNKNOWN_ID}])
 def test_a_cancelled_wait_leaves_nothing_behind(sandbox, given):
     from airflow_provider_moengage.triggers import looking
@@ -122,5 +168,7 @@ def test_a_cancelled_wait_leaves_nothing_behind(sandbox, given):
         with suppress(asyncio.CancelledError):
             await waiting
         assert looking._workspaces == {}
+        while looking_threads():  # noqa: ASYNC110 - each ends with the look that it is in
+            await asyncio.sleep(0.01)
 
     asyncio.run(cancel_in_the_middle())
