@@ -11,7 +11,10 @@ from packaging.version import Version
 
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
+    ArchiveSegmentsOperator,
+    ListSegmentsOperator,
     UnarchiveSegmentOperator,
+    UnarchiveSegmentsOperator,
     UpdateSegmentOperator,
 )
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
@@ -37,7 +40,16 @@ def test_operators_and_sensors_add_at_most_15_modules():
 
 
 @pytest.mark.parametrize(
-    "operator", [ArchiveSegmentOperator, UnarchiveSegmentOperator, UpdateSegmentOperator, SegmentExistsSensor]
+    "operator",
+    [
+        ArchiveSegmentOperator,
+        UnarchiveSegmentOperator,
+        ArchiveSegmentsOperator,
+        UnarchiveSegmentsOperator,
+        UpdateSegmentOperator,
+        ListSegmentsOperator,
+        SegmentExistsSensor,
+    ],
 )
 def test_a_constructor_only_assigns(operator):
     """An XComArg arrives unresolved: whatever touches a template field before execute() breaks it."""

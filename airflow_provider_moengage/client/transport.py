@@ -48,6 +48,9 @@ _log = logging.getLogger(__name__)
 
 _LARGEST_ANSWER = 32 * 1024 * 1024
 
+# As many threads as may share a client: with fewer, connections of the others would be closed after each call.
+_KEPT_CONNECTIONS = 16
+
 
 class Transport:
     """
@@ -226,7 +229,7 @@ def _session_of(base_url: str, workspace_id: str, api_key: str, app_key: str, re
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # Below requests, so that all tries go over one kept-alive connection.
-    adapter = DeadlineAdapter(max_retries=retry)
+    adapter = DeadlineAdapter(pool_maxsize=_KEPT_CONNECTIONS, max_retries=retry)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # As bytes: requests encodes text as latin-1, which not every key fits.

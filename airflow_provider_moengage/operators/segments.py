@@ -1,11 +1,12 @@
-"""Operators that change a segment: archive, unarchive, update."""
+"""Operators for segments: archive, unarchive and update one; select many, archive and unarchive them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_moengage.bulk import Memory, Plan, Report
+    from airflow_provider_moengage.client import MoEngageClient
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 
@@ -48,18 +51,18 @@ class _SegmentOperator(BaseOperator):
 
         return MoEngageHook(self.moengage_conn_id)
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Any:
         """
-        Change the segment; when MoEngage asks for a long wait, defer until it is over.
+        Make the call; when MoEngage asks for a long wait, defer until it is over.
 
         :param context: the task's context.
-        :return: the server's answer.
+        :return: what the operator returns as XCom.
         :raises AirflowFailException: for what no retry can mend.
         :raises MoEngageError: for what a later try can mend; ``retry_after`` says when, where the server said so.
         """
         return self._change_or_defer(None)
 
-    def execute_complete(self, context: Context, event: Any = None, waiting_since: str | None = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None, waiting_since: str | None = None) -> Any:
         """
         Carry on once there is room again.
 
@@ -70,10 +73,10 @@ class _SegmentOperator(BaseOperator):
         """
         return self._change_or_defer(waiting_since)
 
-    def _change(self) -> dict[str, Any]:
+    def _change(self) -> Any:
         raise NotImplementedError
 
-    def _change_or_defer(self, waiting_since: str | None) -> dict[str, Any]:
+    def _change_or_defer(self, waiting_since: str | None) -> Any:
         try:
             with failing_for_good():
                 return self._change()
@@ -105,10 +108,41 @@ class _ArchivalOperator(_SegmentOperator):
 
     template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
 
-    def __init__(self, *, name: str, segment_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        segment_id: str | None = None,
+        created_time: str | None = None,
+        type: str | None = None,  # noqa: A002 - the API's word
+        source: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.name = name
         self.segment_id = segment_id
+        self._is_listed = created_time is not None
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """
+        Render Airflow's templates, but not the name and id of a listed segment.
+
+        :param content: a template, or a collection of them.
+        :param context: the task's context.
+        :param jinja_env: the environment to render in.
+        :param seen_oids: ids of the objects that are rendered already.
+        :return: the rendered content.
+        """
+        # Airflow renders what expand_kwargs() takes from an XCom: whoever names a segment could read secrets by it.
+        if self._is_listed and isinstance(content, str) and (content is self.name or content is self.segment_id):
+            return content
+        return super().render_template(content, context, jinja_env, seen_oids)
 
 
 class ArchiveSegmentOperator(_ArchivalOperator):
@@ -123,6 +157,10 @@ class ArchiveSegmentOperator(_ArchivalOperator):
 
     :param name: name of the segment. (templated)
     :param segment_id: id of the segment, which wins over the name. (templated)
+    :param created_time: when it was created, for a segment of :class:`ListSegmentsOperator`: its name and id are then
+        taken as they are, and no template in them is rendered.
+    :param type: not used; taken so that ``expand_kwargs()`` takes what :class:`ListSegmentsOperator` returns.
+    :param source: not used, likewise.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
@@ -152,6 +190,10 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
 
     :param name: name of the segment. (templated)
     :param segment_id: id of the segment, which wins over the name. (templated)
+    :param created_time: when it was created, for a segment of :class:`ListSegmentsOperator`: its name and id are then
+        taken as they are, and no template in them is rendered.
+    :param type: not used; taken so that ``expand_kwargs()`` takes what :class:`ListSegmentsOperator` returns.
+    :param source: not used, likewise.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
@@ -162,6 +204,250 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
         answer = self.hook.client.unarchive_segment(self.name, self.segment_id)
         self.log.info("Unarchived the segment %s.", shown(str(answer.get("cs_name", self.name))))
         return answer
+
+
+class _ArchivalsOperator(_SegmentOperator):
+    """What archive and unarchive of many segments share. What it decides and does is in the module bulk."""
+
+    template_fields: Sequence[str] = ("segments", "moengage_conn_id")
+    template_fields_renderers = {"segments": "json"}  # noqa: RUF012 - as Airflow types it
+
+    _verb = ""
+    # An archived segment that is not shown any more is where it should be; one to be unarchived is lost.
+    _gone_is_done = False
+
+    def __init__(
+        self,
+        *,
+        segments: list[dict[str, Any]],
+        concurrency: int = 4,
+        max_segments: int = 100,
+        on_error: Literal["fail", "warn"] = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.segments = segments
+        self.concurrency = concurrency
+        self.max_segments = max_segments
+        self.on_error = on_error
+        self.include_file_segments = True
+        self._context: Context | dict[str, Any] = {}
+        self._done: list[str] = []
+        self._killed = False
+
+    def execute(self, context: Context) -> Any:
+        """
+        Change the segments; when MoEngage asks for a long wait, defer until it is over, and carry on with the rest.
+
+        :param context: the task's context.
+        :return: ``{"succeeded": [...], "skipped": [...], "failed": [...]}``.
+        :raises AirflowFailException: for what no retry can mend, bad input and a wrong key among it.
+        :raises MoEngageError: for what a later try can mend; ``retry_after`` says when, where the server said so.
+        """
+        self._context = context
+        return self._change_or_defer(None)
+
+    def execute_complete(
+        self, context: Context, event: Any = None, waiting_since: str | None = None, done: list[str] | None = None
+    ) -> Any:
+        """
+        Carry on with the rest once there is room again.
+
+        :param context: the task's context.
+        :param event: the moment at which the trigger has fired.
+        :param waiting_since: when the task has deferred for the first time.
+        :param done: which segments it has done before.
+        :return: as :meth:`execute`.
+        """
+        self._context, self._done = context, done or []
+        return self._change_or_defer(waiting_since)
+
+    def defer(self, *, kwargs: dict[str, Any] | None = None, **arguments: Any) -> NoReturn:
+        """
+        Leave the worker, and take along what is done: before Airflow 3.3 nothing else keeps it.
+
+        :param kwargs: what else to take along.
+        :param arguments: as Airflow's own method takes them.
+        """
+        super().defer(kwargs={**(kwargs or {}), "done": self._done}, **arguments)
+
+    def on_kill(self) -> None:
+        """Begin no call any more. A signal handler calls this, so it only says so."""
+        self._killed = True
+
+    def _calls_of(self, client: MoEngageClient) -> Callable[[str, str | None], object]:
+        raise NotImplementedError
+
+    def _change(self) -> dict[str, Any]:
+        from airflow_provider_moengage import bulk
+
+        plan = self._plan()
+        report = bulk.Report(plan.segments)
+        if not plan.segments:
+            self.log.info("There are no segments to %s: nothing was sent.", self._verb)
+            return report.as_xcom()
+        memory = bulk.Memory(self._context.get("task_state_store"), self.log)
+        report.note_known(self._done, "succeeded")
+        report.note_known(memory.recall(), "skipped", "an earlier try of this task has done it")
+        try:
+            self._call_for_all(report, memory)
+            report.raise_if_failed(bear_failures=self.on_error == "warn")
+        except BaseException:
+            self._push(report)
+            raise
+        memory.forget()
+        return report.as_xcom()
+
+    def _plan(self) -> Plan:
+        """Say what is to be done, or raise what is wrong with it."""
+        from airflow_provider_moengage import bulk
+
+        bulk.check_options(
+            concurrency=self.concurrency,
+            max_segments=self.max_segments,
+            on_error=self.on_error,
+            include_file_segments=self.include_file_segments,
+        )
+        plan = bulk.plan_of(
+            self.segments, max_segments=self.max_segments, include_file_segments=self.include_file_segments
+        )
+        if plan.duplicates:
+            self.log.info("%d of the entries name a segment again: each is done once.", plan.duplicates)
+        return plan
+
+    def _call_for_all(self, report: Report, memory: Memory) -> None:
+        """Call for each segment that is left, and tell and keep what became of them, however it ends."""
+        from airflow_provider_moengage import bulk
+
+        with self.hook.client as client:
+            call = self._calls_of(client)
+            run = bulk.BulkRun(
+                lambda segment: call(segment.name, segment.segment_id),
+                report,
+                concurrency=self.concurrency,
+                gone_is_done=self._gone_is_done and self._repeats_blindly,
+                is_killed=lambda: self._killed,
+            )
+
+            def tell_progress() -> None:
+                self.log.info("%s: %s", self._verb, run.progress())
+                memory.keep(report.keys_of("succeeded", "skipped"))
+
+            self.log.info("%s: %d segments, %d at a time.", self._verb, len(report.untried), self.concurrency)
+            try:
+                run.run(tell_progress)
+            finally:
+                self._done = report.keys_of("succeeded")
+                memory.keep(report.keys_of("succeeded", "skipped"))
+                self._tell_end(report, run.summary())
+
+    def _tell_end(self, report: Report, summary: str) -> None:
+        from airflow_provider_moengage import bulk
+
+        failures = bulk.table_of_failures(report)
+        level = logging.WARNING if failures or report.untried else logging.INFO
+        self.log.log(level, "%s: %s", self._verb, summary)
+        # A record a line, so that each has its own beginning.
+        for line in failures:
+            self.log.warning("%s", line)
+
+    @property
+    def _repeats_blindly(self) -> bool:
+        """Whether this is a retry on an Airflow that has kept nothing of the last try."""
+        return self._context.get("task_state_store") is None and getattr(self._context.get("ti"), "try_number", 1) > 1
+
+    def _push(self, report: Report) -> None:
+        """Leave the XCom of a task that fails: Airflow itself does it for one that succeeds."""
+        if self.do_xcom_push and (ti := self._context.get("ti")):
+            ti.xcom_push(key="return_value", value=report.as_xcom())
+
+
+class ArchiveSegmentsOperator(_ArchivalsOperator):
+    """
+    Archive many segments in one task, a few calls at once on kept-alive connections.
+
+    The calls keep to the rate limits that the server's headers tell. A segment that fails does not stop the others:
+    the task fails at the end, with a table of the failures in its log, and is retried when a retry can mend one of
+    them. What every call would meet, such as a wrong key, ends it at once. A retry carries on where the last try has
+    stopped: on Airflow 3.3 it does not repeat what is done; on older versions it does, which changes nothing, and a
+    segment that is gone by then counts as done. Killed, it begins no call any more. API document: archive and
+    unarchive.
+
+    A file segment's users are deleted for good once it has been archived for 30 days, and no unarchive brings them
+    back: a segment whose ``type`` is another than that of filters (``ELASTIC_SEARCH``) is refused, before anything is
+    sent, unless ``include_file_segments`` is set. An entry without a ``type`` is taken for a filter segment.
+
+    Returns as XCom, when the task fails as well, ``{"succeeded": [{name, segment_id}], "skipped": [{name, segment_id,
+    reason}], "failed": [{name, segment_id, error}]}``; what was not tried stands in none of them. Fails without a
+    retry when the input cannot be used, the key is wrong, or no failure is one that a retry can mend.
+
+    :param segments: the segments, ``[{"name": ..., "segment_id": ..., "type": ...}]``: the id wins over the name and
+        is optional, as is the type; other keys are ignored. An empty list is a success. (templated)
+    :param concurrency: how many calls at once, from 1 to 16.
+    :param max_segments: how many different segments there may be: more of them fail before anything is sent.
+    :param include_file_segments: archive file segments, too.
+    :param on_error: ``fail`` or ``warn``: whether segments that have failed fail the task. What ends the run early
+        always does.
+    :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
+        (templated)
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
+        default is Airflow's ``[operators] default_deferrable``.
+    """
+
+    _verb = "archive"
+    _gone_is_done = True
+
+    def __init__(self, *, include_file_segments: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.include_file_segments = include_file_segments
+
+    def _calls_of(self, client: MoEngageClient) -> Callable[[str, str | None], object]:
+        return client.archive_segment
+
+    def _plan(self) -> Plan:
+        plan = super()._plan()
+        if plan.file_segments:
+            self.log.warning(
+                "%d of the segments are, or may be, file segments. MoEngage deletes the users of those for good on %s, "
+                "after 30 days in the archive: unarchive before that what is needed again.",
+                len(plan.file_segments),
+                pendulum.now("UTC").add(days=30).to_date_string(),
+            )
+        return plan
+
+    def _tell_end(self, report: Report, summary: str) -> None:
+        super()._tell_end(report, summary)
+        self.log.info(
+            "MoEngage no longer shows an archived segment after 180 days: what was active until now can be unarchived "
+            "until %s.",
+            pendulum.now("UTC").add(days=180).to_date_string(),
+        )
+
+
+class UnarchiveSegmentsOperator(_ArchivalsOperator):
+    """
+    Make many archived segments active again in one task, a few calls at once on kept-alive connections.
+
+    Rate limits, failures, retries, a kill and the XCom are as with :class:`ArchiveSegmentsOperator`, but for a segment
+    that is gone: that is a failure in every try. A workspace that is full ends the task at once. API document: archive
+    and unarchive.
+
+    :param segments: the segments, ``[{"name": ..., "segment_id": ...}]``: the id wins over the name and is optional;
+        other keys are ignored. An empty list is a success. (templated)
+    :param concurrency: how many calls at once, from 1 to 16.
+    :param max_segments: how many different segments there may be: more of them fail before anything is sent.
+    :param on_error: ``fail`` or ``warn``: whether segments that have failed fail the task. What ends the run early
+        always does.
+    :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
+        (templated)
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
+        default is Airflow's ``[operators] default_deferrable``.
+    """
+
+    _verb = "unarchive"
+
+    def _calls_of(self, client: MoEngageClient) -> Callable[[str, str | None], object]:
+        return client.unarchive_segment
 
 
 class UpdateSegmentOperator(_SegmentOperator):
@@ -250,3 +536,105 @@ class UpdateSegmentOperator(_SegmentOperator):
             return super().render_template(content, context, jinja_env, seen_oids)
         template, expressions = take_out(content)
         return put_back(super().render_template(template, context, jinja_env, seen_oids), expressions)
+
+
+class ListSegmentsOperator(_SegmentOperator):
+    """
+    Select segments by name, age, type and source, the oldest first: for example those of campaigns that are over.
+
+    A segment is selected when it is all of what is asked for; without any criterion every segment is. One list request
+    (50 a minute, 200 an hour and 1,000 a day for the workspace), whose segments are as in the API document: get by id.
+
+    Returns them as XCom, a list of ``{"name", "segment_id", "created_time", "type", "source"}`` that the operators for
+    one segment take with ``expand_kwargs()``. A selection of nothing is a success and an empty list, for which Airflow
+    skips a mapped task. The log has the selection as a table of at most 100 rows. A segment whose ``created_time``
+    cannot be read is never selected, and named in a warning. Fails without a retry when the key is wrong or a parameter
+    cannot be used; a bad parameter is found before the request.
+
+    The documents show no field that tells an archived segment from an active one, and do not say that the list leaves
+    archived ones out. Count on them to be listed, and so to be selected, until 180 days after they were archived. To
+    archive one again changes nothing, but ``limit`` may be used up by segments that are archived already: give a job
+    that archives every week a ``newer_than`` as well, so that a segment drops out once it was dealt with.
+
+    Ages count from ``created_time``, never from ``updated_time``, which MoEngage's own services move too. They are
+    half-open: of exactly the age ``older_than`` a segment is not old enough, of exactly the age ``newer_than`` it is
+    still new enough.
+
+    :param name: exact name of the segment; asks MoEngage for that one only. (templated)
+    :param name_pattern: glob for the name, such as ``camp_*``: ``*``, ``?``, ``[abc]``, ``[!abc]``; case-sensitive.
+        (templated)
+    :param exclude_pattern: glob for names that are never selected; case-sensitive. (templated)
+    :param older_than: least age: a timedelta, a pendulum Duration, or an ISO 8601 duration of whole numbers such as
+        ``P90D``, ``P3M`` (months of the calendar) or ``PT12H``. (templated)
+    :param newer_than: greatest age, likewise; longer than ``older_than``. (templated)
+    :param as_of: moment from which ages count: a datetime, or an ISO 8601 string such as ``{{ data_interval_end }}``
+        renders to; without a zone it is in UTC. What was created then or later is not selected. Now by default, when
+        nothing is too new; not in the future. (templated)
+    :param types: types to select, such as ``["ELASTIC_SEARCH"]`` for filter segments; all by default. (templated)
+    :param sources: sources to select, such as ``["API"]``; all by default. (templated)
+    :param limit: how many to select at most, the oldest; all by default. (templated)
+    :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
+        (templated)
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
+        default is Airflow's ``[operators] default_deferrable``.
+    """
+
+    template_fields: Sequence[str] = (
+        "name",
+        "name_pattern",
+        "exclude_pattern",
+        "older_than",
+        "newer_than",
+        "as_of",
+        "types",
+        "sources",
+        "limit",
+        "moengage_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        name_pattern: str | None = None,
+        exclude_pattern: str | None = None,
+        older_than: timedelta | str | None = None,
+        newer_than: timedelta | str | None = None,
+        as_of: datetime | str | None = None,
+        types: list[str] | None = None,
+        sources: list[str] | None = None,
+        limit: int | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.name_pattern = name_pattern
+        self.exclude_pattern = exclude_pattern
+        self.older_than = older_than
+        self.newer_than = newer_than
+        self.as_of = as_of
+        self.types = types
+        self.sources = sources
+        self.limit = limit
+
+    def _change(self) -> list[dict[str, Any]]:
+        from airflow_provider_moengage.selection import criteria_of, select
+
+        criteria = criteria_of(
+            now=pendulum.now("UTC"),
+            name=self.name,
+            name_pattern=self.name_pattern,
+            exclude_pattern=self.exclude_pattern,
+            older_than=self.older_than,
+            newer_than=self.newer_than,
+            as_of=self.as_of,
+            types=self.types,
+            sources=self.sources,
+            limit=self.limit,
+        )
+        selection = select(self.hook.client.list_segments(criteria.name), criteria)
+        for line in selection.lines():
+            self.log.info("%s", line)
+        for warning in selection.warnings():
+            self.log.warning("%s", warning)
+        return [segment.as_arguments() for segment in selection.segments]

@@ -1,0 +1,423 @@
+"""Which segments are selected, without any Airflow or server."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta, timezone
+from fnmatch import fnmatchcase
+
+import pendulum
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
+from airflow_provider_moengage.selection import MOST_ROWS, criteria_of, select
+from tests.any_values import ANY_CHARACTERS, ANYTHING, JSON_VALUES, TREACHEROUS_TEXTS, Case, cases, many, outcome_of
+
+NOW = pendulum.datetime(2026, 5, 31, 12)
+DAY = timedelta(days=1)
+
+
+def segment(name="camp", created_time="2026-01-01T00:00:00", **fields):
+    """Make a segment as the API shows it."""
+    return {
+        "name": name,
+        "id": "63d8cec0c085939e6c1ab727",
+        "created_time": created_time,
+        "type": "ELASTIC_SEARCH",
+        "source": "API",
+        **fields,
+    }
+
+
+def aged(age, name="camp", **fields):
+    """Make a segment of an age."""
+    return segment(name, (NOW - age).strftime("%Y-%m-%dT%H:%M:%S.%f"), **fields)
+
+
+def selection_of(segments, **criteria):
+    return select(segments, criteria_of(**{"now": NOW, **criteria}))
+
+
+def names(segments, **criteria):
+    return [segment.name for segment in selection_of(segments, **criteria).segments]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "selected"),
+    [
+        ({}, ["camp_a", "Camp_b", "camp_keep", "other"]),
+        ({"name": "camp_a"}, ["camp_a"]),
+        ({"name": "camp_*"}, []),
+        ({"name_pattern": "camp_*"}, ["camp_a", "camp_keep"]),
+        ({"name_pattern": "camp"}, []),
+        ({"name_pattern": "[cC]amp_?"}, ["camp_a", "Camp_b"]),
+        ({"name_pattern": "[!c]*"}, ["Camp_b", "other"]),
+        ({"name_pattern": "[z-a]*"}, []),
+        ({"name_pattern": "camp_*", "exclude_pattern": "*keep*"}, ["camp_a"]),
+        ({"exclude_pattern": "*KEEP*"}, ["camp_a", "Camp_b", "camp_keep", "other"]),
+        ({"name": "camp_a", "exclude_pattern": "camp_a"}, []),
+        ({"types": ["FILE"]}, ["camp_keep"]),
+        ({"types": ["FILE", "ELASTIC_SEARCH"]}, ["camp_a", "Camp_b", "camp_keep", "other"]),
+        ({"types": ("file",)}, []),
+        ({"sources": ["DASHBOARD"]}, ["other"]),
+        ({"sources": ["DASHBOARD"], "types": ["FILE"]}, []),
+        ({"limit": 2}, ["camp_a", "Camp_b"]),
+        ({"limit": "2"}, ["camp_a", "Camp_b"]),
+        ({"limit": 100}, ["camp_a", "Camp_b", "camp_keep", "other"]),
+        ({"name_pattern": "camp_*", "limit": 1}, ["camp_a"]),
+    ],
+)
+def test_criteria(criteria, selected):
+    segments = [
+        aged(DAY, "other", source="DASHBOARD"),
+        aged(2 * DAY, "camp_keep", type="FILE"),
+        aged(4 * DAY, "camp_a"),
+        aged(3 * DAY, "Camp_b"),
+    ]
+    assert names(segments, **criteria) == selected
+
+
+def test_those_of_the_same_moment_are_in_the_order_of_their_names():
+    assert names([aged(DAY, name) for name in "bca"]) == ["a", "b", "c"]
+    assert names([aged(DAY, name) for name in "bca"], limit=2) == ["a", "b"]
+
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "age", "is_selected"),
+    [
+        ({"older_than": "P90D"}, 90 * DAY + MICROSECOND, True),
+        ({"older_than": "P90D"}, 90 * DAY, False),
+        ({"older_than": "P90D"}, 90 * DAY - MICROSECOND, False),
+        ({"newer_than": "P90D"}, 90 * DAY + MICROSECOND, False),
+        ({"newer_than": "P90D"}, 90 * DAY, True),
+        ({"newer_than": "P90D"}, 90 * DAY - MICROSECOND, True),
+        # Without an as_of, a server's clock may be ahead.
+        ({"newer_than": "P90D"}, -DAY, True),
+        ({}, -DAY, True),
+        ({"older_than": "P0D"}, -DAY, False),
+        ({"older_than": "P0D"}, timedelta(), False),
+        ({"older_than": "P0D"}, MICROSECOND, True),
+        # As of yesterday, what came later was not there.
+        ({"as_of": NOW - DAY}, DAY + MICROSECOND, True),
+        ({"as_of": NOW - DAY}, DAY, False),
+        ({"as_of": NOW - DAY}, timedelta(), False),
+        ({"as_of": NOW - DAY, "newer_than": "P1D"}, 2 * DAY, True),
+        ({"as_of": NOW - DAY, "newer_than": "P1D"}, DAY, False),
+        ({"as_of": NOW - DAY, "older_than": "P89D"}, 90 * DAY + MICROSECOND, True),
+        ({"as_of": NOW - DAY, "older_than": "P89D"}, 90 * DAY, False),
+    ],
+)
+def test_the_bounds_of_ages(criteria, age, is_selected):
+    assert bool(names([aged(age)], **criteria)) is is_selected
+
+
+def test_runs_that_follow_each_other_select_each_segment_once():
+    weeks = [NOW - timedelta(weeks=number) for number in (2, 1, 0)]
+    for hours in range(1, 24 * 21, 7):
+        found = [names([aged(timedelta(hours=hours))], as_of=week, newer_than="P7D") for week in weeks]
+        assert sum(map(len, found)) == 1
+
+
+@pytest.mark.parametrize(
+    ("older_than", "before"),
+    [
+        (timedelta(days=90), "2026-03-02T12:00:00Z"),
+        (pendulum.duration(weeks=1), "2026-05-24T12:00:00Z"),
+        (pendulum.duration(months=3), "2026-02-28T12:00:00Z"),
+        (pendulum.interval(NOW.subtract(days=2), NOW), "2026-05-29T12:00:00Z"),
+        ("P90D", "2026-03-02T12:00:00Z"),
+        ("P3M", "2026-02-28T12:00:00Z"),  # the calendar's, and February has no 31st
+        ("P1Y", "2025-05-31T12:00:00Z"),
+        ("P2W", "2026-05-17T12:00:00Z"),
+        ("PT36H", "2026-05-30T00:00:00Z"),
+        ("P1Y2M3DT4H5M6S", "2025-03-28T07:54:54Z"),
+    ],
+)
+def test_durations(older_than, before):
+    assert criteria_of(now=NOW, older_than=older_than).before == pendulum.parse(before)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "moment"),
+    [
+        (None, "2026-05-31T12:00:00Z"),
+        (pendulum.naive(2026, 5, 1, 1), "2026-05-01T01:00:00Z"),
+        (datetime(2026, 5, 1, 1, tzinfo=timezone(5 * timedelta(hours=1))), "2026-04-30T20:00:00Z"),
+        (pendulum.datetime(2026, 5, 1, tz="Asia/Kolkata"), "2026-04-30T18:30:00Z"),
+        ("2026-05-01", "2026-05-01T00:00:00Z"),
+        ("2026-05-01T01:00:00", "2026-05-01T01:00:00Z"),
+        ("2026-05-01 01:00:00+00:00", "2026-05-01T01:00:00Z"),  # what {{ data_interval_end }} renders to
+        ("2026-05-01T01:00:00.123456+00:00", "2026-05-01T01:00:00.123456Z"),
+        ("20260501T010000Z", "2026-05-01T01:00:00Z"),
+        (NOW + timedelta(minutes=1), "2026-05-31T12:01:00Z"),  # the scheduler's clock is ahead
+    ],
+)
+def test_as_of(as_of, moment):
+    criteria = criteria_of(now=NOW, as_of=as_of)
+    assert criteria.as_of == pendulum.parse(moment)
+    assert criteria.as_of.timezone_name == "UTC"
+
+
+def test_months_are_counted_in_utc():
+    """July has begun in India, and in London it is still June: a month before June 30 is May 30."""
+    criteria = criteria_of(
+        now=pendulum.datetime(2026, 7, 1), as_of="2026-07-01T01:00:00+05:30", older_than=pendulum.duration(months=1)
+    )
+    assert criteria.before == pendulum.datetime(2026, 5, 30, 19, 30)
+
+
+@pytest.mark.parametrize(
+    ("created_time", "created"),
+    [
+        ("2022-12-01T13:17:46.409000", "2022-12-01T13:17:46.409Z"),
+        ("2022-12-01T13:17:46", "2022-12-01T13:17:46Z"),
+        ("2022-12-01 13:17:46", "2022-12-01T13:17:46Z"),
+        ("2022-12-01T13:17:46Z", "2022-12-01T13:17:46Z"),
+        ("2022-12-01T13:17:46+05:30", "2022-12-01T07:47:46Z"),
+    ],
+)
+def test_times_that_can_be_read(created_time, created):
+    (selected,) = selection_of([segment(created_time=created_time)]).segments
+    assert selected.created == pendulum.parse(created)
+    assert selected.as_arguments() == {
+        "name": "camp",
+        "segment_id": "63d8cec0c085939e6c1ab727",
+        "created_time": created_time,
+        "type": "ELASTIC_SEARCH",
+        "source": "API",
+    }
+
+
+UNREADABLE_TIMES = [
+    None, "", " ", 0, 1669900666, 1.5, True, [], {}, "soon", "now", "13:00", "13:00:00", "2022", "2022-12",
+    "2022-12-01", "20221201", "2022-W05", "2022-335", "P90D", "2022-01-01/2022-02-01", "2022-01-01T00:00:00/P1D",
+    "P1D/2022-01-01T00:00:00", "2022-13-01T00:00:00", "2022-12-01T25:00:00", "2022-12-01T13:17:46 UTC",
+    "0000-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1669900666",
+    "Thu, 01 Dec 2022 13:17:46 GMT", "2022/12/01 13:17:46", "２０２２-12-01T13:17:46", "2022-12-01T13:17:46\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("created_time", UNREADABLE_TIMES, ids=repr)
+def test_times_that_cannot_be_read(created_time):
+    unreadable = segment("lost", created_time)
+    selection = selection_of([unreadable, aged(DAY)])
+    assert [selected.name for selected in selection.segments] == ["camp"]
+    assert selection.unreadable == [unreadable]
+    (warning,) = selection.warnings()
+    assert warning.startswith("The segment lost (id 63d8cec0c085939e6c1ab727) is not selected")
+    assert warning.isprintable()
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [segment(None), segment(1), segment(""), segment(id=None), segment(id=7), segment(id=" "), {}],
+    ids=repr,
+)
+def test_a_segment_without_a_name_or_an_id_is_never_selected(unreadable):
+    selection = selection_of([unreadable])
+    assert selection.segments == []
+    assert selection.unreadable == [unreadable]
+
+
+def test_who_is_not_meant_is_not_reported_either():
+    lost = segment("lost", "soon")
+    for criteria in ({"name_pattern": "camp_*"}, {"exclude_pattern": "l*"}, {"types": ["FILE"]}, {"sources": ["X"]}):
+        assert selection_of([lost], **criteria).unreadable == []
+    assert selection_of([lost], older_than="P1D", name_pattern="l*", limit=1).unreadable == [lost]
+
+
+BAD_INPUT = [
+    *(
+        ({key: value}, f"{key} must be a timedelta, a pendulum Duration or an ISO 8601 duration")
+        for key in ("older_than", "newer_than")
+        for value in (
+            90, 90.0, True, [], "90", "90d", "90 days", "90 days, 0:00:00", "p90d", "P", "PT", "P1DT", "P90", "-P90D",
+            "P-90D", "P0.5D", "P1D1M", "PT1D", "P90D ", "None", "", "P4294967297D", "P99999999999D", "P９０D", NOW,
+            "P99999999Y", "2026-01-01/2026-02-01",
+        )
+    ),
+    ({"older_than": timedelta(days=-1)}, "older_than must not be negative, unlike timedelta"),
+    ({"older_than": timedelta.min}, "older_than must not be negative"),
+    ({"newer_than": pendulum.duration(months=-1)}, "newer_than must not be negative, unlike Duration"),
+    ({"older_than": timedelta.max}, "older_than reaches back to before the year 1"),
+    ({"newer_than": "P9999Y"}, "newer_than reaches back to before the year 1"),
+    *(
+        ({"as_of": value}, "as_of must be a datetime or an ISO 8601 string")
+        for value in ("now", "yesterday", "", "None", 0, 1790000000, [], "P1D", "13:00", NOW.date(), "2026-02-30")
+    ),
+    ({"as_of": datetime.max.replace(tzinfo=timezone(-DAY / 2))}, "as_of must be a datetime"),
+    ({"as_of": NOW + timedelta(minutes=1, seconds=1)}, "as_of (2026-05-31T12:01:01Z) is in the future"),
+    ({"as_of": "2027-01-01"}, "as_of (2027-01-01T00:00:00Z) is in the future; it is 2026-05-31T12:00:00Z now"),
+    ({"older_than": "P90D", "newer_than": "P90D"}, "newer_than must be the longer one"),
+    ({"older_than": "P90D", "newer_than": "P30D"}, "newer_than must be the longer one"),
+    # The three months up to May 31 are 92 days.
+    ({"older_than": "P3M", "newer_than": "P92D"}, "since 2026-02-28T12:00:00Z, and older_than or as_of"),
+    ({"newer_than": "P0D"}, "newer_than must be the longer one"),
+    *(
+        ({"limit": value}, "limit must be a whole number from 1 on")
+        for value in (0, -1, "0", "-1", "many", "", "1.5", 1.5, True, [], "９", "9" * 5_000)
+    ),
+    *(
+        ({key: value}, f"{key} must be a list of strings, not")
+        for key in ("types", "sources")
+        for value in ("API", "['API']", 1, {"API": 1}, {"API"})
+    ),
+    ({"types": []}, "types is an empty list"),
+    ({"sources": ["API", None]}, "each of sources must be a string, not nothing"),
+    ({"types": [" "]}, "each of types is blank"),
+    ({"name": ""}, "name is blank"),
+    ({"name": 1}, "name must be a string"),
+    ({"name_pattern": " "}, "name_pattern is blank"),
+    ({"name_pattern": ["camp_*"]}, "name_pattern must be a string"),
+    ({"exclude_pattern": ""}, "exclude_pattern is blank"),
+    ({"exclude_pattern": "[" * 1_001}, "exclude_pattern has 1,001 characters; 1,000 are the most"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("criteria", "sentence"), BAD_INPUT, ids=lambda value: repr(value)[:60])
+def test_bad_input_is_one_sentence(criteria, sentence):
+    with pytest.raises(InvalidInputError) as caught:
+        criteria_of(now=NOW, **criteria)
+    assert sentence in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert not caught.value.retryable
+
+
+class TestTable:
+    def test_rows(self):
+        segments = [
+            aged(90 * DAY, "camp_diwali"),
+            aged(DAY / 2, "my camp", type="FILE", source="DASHBOARD"),
+            aged(-DAY / 2, "ahead"),
+            segment("a" * 100, type=None, source=None),
+        ]
+        lines = list(selection_of(segments, newer_than="P1Y").lines())
+
+        assert lines[0] == "Selected 4 of 4 segments, created since 2025-05-31T12:00:00Z."
+        segment_id = "63d8cec0c085939e6c1ab727"
+        assert [re.split("  +", line) for line in lines[1:]] == [
+            ["name", "id", "created (UTC)", "age in days", "type", "source"],
+            [f"'{'a' * 60}'...", segment_id, "2026-01-01T00:00:00Z", "150", "nothing", "nothing"],
+            ["camp_diwali", segment_id, "2026-03-02T12:00:00Z", "90", "ELASTIC_SEARCH", "API"],
+            ["'my camp'", segment_id, "2026-05-31T00:00:00Z", "0", "FILE", "DASHBOARD"],
+            ["ahead", segment_id, "2026-06-01T00:00:00Z", "0", "ELASTIC_SEARCH", "API"],
+        ]
+        assert {line.index(segment_id) for line in lines[2:]} == {lines[1].index("id")}
+
+    @pytest.mark.parametrize(
+        ("criteria", "summary"),
+        [
+            ({}, "Selected 3 of 3 segments, created at any time."),
+            ({"name": "nobody"}, "Selected 0 of 3 segments, created at any time."),
+            ({"limit": 3}, "Selected 3 of 3 segments, created at any time."),
+            ({"limit": 1}, "Selected 1 of 3 segments, created at any time; 3 match, the limit is 1."),
+            ({"as_of": NOW}, "Selected 3 of 3 segments, created before 2026-05-31T12:00:00Z."),
+            (
+                {"older_than": "P1D", "newer_than": "P3D"},
+                "Selected 1 of 3 segments, created since 2026-05-28T12:00:00Z and before 2026-05-30T12:00:00Z.",
+            ),
+        ],
+    )
+    def test_the_summary(self, criteria, summary):
+        segments = [aged(age * DAY, str(age)) for age in (1, 2, 4)]
+        lines = list(selection_of(segments, **criteria).lines())
+        assert lines[0] == summary
+        assert len(lines) == (1 if " 0 of " in summary else 2 + int(summary.split()[1]))
+
+    def test_it_is_bounded(self):
+        lines = list(selection_of([aged(DAY, f"{number:04}") for number in range(1_000)]).lines())
+        assert len(lines) == 1 + 1 + MOST_ROWS + 1
+        assert lines[-2].startswith("0099 ")
+        assert lines[-1] == "... and 900 more."
+
+    @pytest.mark.parametrize("field", ["name", "id", "type", "source", "created_time"])
+    @many(0.3)
+    @given(case=cases(value=TREACHEROUS_TEXTS | ANY_CHARACTERS | JSON_VALUES))
+    def test_any_answer_stays_in_its_line_and_column(self, field, case: Case):
+        selection = selection_of([{**aged(DAY), field: case.value}])
+        lines = [*selection.lines(), *selection.warnings()]
+        assert len(lines) == 3 if selection.segments else 2
+        assert all(line.isprintable() for line in lines)
+        assert all(len(line) <= 500 for line in lines)
+
+
+CREATED = st.datetimes(pendulum.naive(2020, 1, 1), pendulum.naive(2027, 1, 1)).map(datetime.isoformat)
+ODD_TIMES = (
+    JSON_VALUES | ANY_CHARACTERS | st.sampled_from(UNREADABLE_TIMES) | st.text("0123456789-:.TZPDW+/ ", max_size=30)
+)
+SEGMENTS = st.lists(
+    st.builds(
+        segment,
+        st.text("abc_", min_size=1, max_size=4),
+        CREATED | CREATED | ODD_TIMES,
+        type=st.sampled_from(["FILE", "ELASTIC_SEARCH", None, {}, []]),
+        source=st.sampled_from(["API", "DASHBOARD", None, 1]),
+    ),
+    max_size=12,
+)
+LEAST_AGES = {"P1M": timedelta(days=28), "P1Y": timedelta(days=365), "P90D": timedelta(days=90)}
+OPTIONAL = {
+    "name_pattern": st.sampled_from(["*", "a*", "*b*", "[!c]*"]),
+    "exclude_pattern": st.sampled_from(["a*", "*_", "?"]),
+    "older_than": st.timedeltas(timedelta(), timedelta(days=1_000)) | st.sampled_from(list(LEAST_AGES)),
+    "as_of": st.datetimes(pendulum.naive(2024, 1, 1), pendulum.naive(2026, 5, 1)),
+    "types": st.just(["FILE"]),
+    "sources": st.just(["API", "DASHBOARD"]),
+    "limit": st.integers(1, 5),
+}
+
+
+@many(3)
+@given(case=cases(segments=SEGMENTS, criteria=st.fixed_dictionaries({}, optional=OPTIONAL)))
+def test_any_selection(case: Case):
+    given, asked = case.segments, case.criteria
+    selection = selection_of(given, **asked)
+    criteria = selection.criteria
+    created = [selected.created for selected in selection.segments]
+
+    # Sorted, and as many as the limit and the matching ones allow.
+    order = [(selected.created, selected.name) for selected in selection.segments]
+    assert order == sorted(order)
+    assert len(created) == min(selection.matching, asked.get("limit", selection.matching))
+    # Never too young, whatever the time looks like; each time read again, by Python and not by pendulum.
+    for selected in selection.segments:
+        text = selected.created_time.replace("Z", "+00:00")
+        again = datetime.fromisoformat(text) if text[4] == "-" and len(text) in (19, 26) else selected.created
+        assert again.replace(tzinfo=again.tzinfo or timezone.utc) == selected.created
+        if "older_than" in asked:
+            least = LEAST_AGES.get(asked["older_than"], asked["older_than"])
+            assert criteria.as_of - selected.created > least
+        if "as_of" in asked:
+            assert selected.created < pendulum.instance(asked["as_of"])
+        assert fnmatchcase(selected.name, asked.get("name_pattern", "*"))
+        assert not fnmatchcase(selected.name, asked.get("exclude_pattern", "[]"))
+        assert selected.type in asked.get("types", [selected.type])
+        assert selected.source in asked.get("sources", [selected.source])
+    # With a limit, the oldest; and nothing is in both lists.
+    unlimited = selection_of(given, **{**asked, "limit": None})
+    assert selection.segments == unlimited.segments[: asked.get("limit")]
+    assert selection.unreadable == unlimited.unreadable
+    assert selection.matching + len(selection.unreadable) <= selection.listed == len(given)
+    # What goes to XCom is JSON.
+    listed = [selected.as_arguments() for selected in selection.segments]
+    assert json.loads(json.dumps(listed)) == listed
+
+
+PARAMETERS = (
+    "name", "name_pattern", "exclude_pattern", "older_than", "newer_than", "as_of", "types", "sources", "limit"
+)  # fmt: skip
+
+
+@many(3)
+@given(case=cases(criteria=st.dictionaries(st.sampled_from(PARAMETERS), ANYTHING | st.timedeltas(), max_size=3)))
+def test_any_criteria(case: Case):
+    outcome = outcome_of(lambda: selection_of([segment()], **case.criteria))
+    if isinstance(outcome, MoEngageError):
+        assert isinstance(outcome, InvalidInputError)
+        assert str(outcome).isprintable()
