@@ -118,7 +118,7 @@ class Patience:
         changed = before is None or before.cause != self.trouble.cause
         self._log.log(
             logging.WARNING if changed else logging.DEBUG,
-            "Could not look for %s (%d in a row by now), which counts as not yet. %s",
+            "Could not look for %s, which counts as not yet (failed looks in a row: %d). %s",
             self._wanted,
             self.trouble.looks,
             error,
@@ -132,6 +132,6 @@ class Patience:
         """
         if self.trouble:
             self._log.info(
-                "MoEngage answers again, after %d failed looks in %.0f s.", self.trouble.looks, now - self.trouble.since
+                "MoEngage answers again. Failed looks: %d in %.0f s.", self.trouble.looks, now - self.trouble.since
             )
         self.trouble = None

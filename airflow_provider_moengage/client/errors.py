@@ -89,7 +89,10 @@ class BadRequestError(MoEngageError):
     """400: the request is malformed, an id is no id, or a name is blank or has HTML characters."""
 
     headline = "MoEngage found the request malformed"
-    way_out = "Check what was sent: an id has 24 hexadecimal characters, a name neither HTML nor only blanks."
+    way_out = (
+        "Check what was sent: filters as the dashboard generates them, an id of 24 hexadecimal characters, a name with "
+        "neither HTML nor only blanks."
+    )
 
 
 class AuthenticationError(MoEngageError):
@@ -119,12 +122,16 @@ class ForbiddenOperationError(MoEngageError):
     """403: an update of a file, internal, imported or archived segment."""
 
     headline = "MoEngage does not allow this on this segment"
+    way_out = "File, internal, imported and archived segments cannot be updated; unarchive an archived one first."
 
 
 class SegmentNotFoundError(MoEngageError):
     """404: there is no segment of this name or id, or it was archived more than 180 days ago."""
 
     headline = "MoEngage did not find the segment"
+    way_out = (
+        "Check the name or id, letter by letter. A segment that was archived more than 180 days ago is found no more."
+    )
 
 
 class ConflictError(MoEngageError):
@@ -137,6 +144,7 @@ class DuplicateNameError(ConflictError):
     """409: another segment, active or archived, has this name."""
 
     headline = "The name is taken"
+    way_out = "Choose another: a name is never free again, not even when its segment is archived."
 
 
 class DuplicateFiltersError(ConflictError):
@@ -147,6 +155,7 @@ class DuplicateFiltersError(ConflictError):
     """
 
     headline = "Another segment already has these filters"
+    way_out = "Use that segment, or other filters: MoEngage allows no two with the same."
     existing_segment_name: str | None = None
     existing_segment_id: str | None = None
 
@@ -179,6 +188,7 @@ class RateLimitError(MoEngageError):
     """429: too many requests in this minute, hour or day. ``retry_after`` says when there is room again."""
 
     headline = "MoEngage's rate limit is used up"
+    way_out = "Try again when there is room; an operator with deferrable=True waits for it without a worker."
     retryable = True
 
 
@@ -199,6 +209,7 @@ class ServerError(MoEngageError):
     """5xx: MoEngage, or a proxy before it, failed."""
 
     headline = "MoEngage failed to answer"
+    way_out = "Try again later; if it stays so, ask MoEngage's support."
     retryable = True
 
 
@@ -206,7 +217,15 @@ class UnexpectedResponseError(MoEngageError):
     """An answer that is not MoEngage's: HTML from a proxy, an empty or cut-off body, a redirect."""
 
     headline = "The answer is not MoEngage's"
+    way_out = "Try again; if it stays so, look at what answers in MoEngage's place: a proxy, say."
     retryable = True
+
+
+class IncompleteResponseError(UnexpectedResponseError):
+    """An answer of which only the beginning came. What was asked for may have been carried out."""
+
+    headline = "The answer did not come whole"
+    way_out = "Try again: to repeat an archive, unarchive or update does no harm."
 
 
 class RedirectError(UnexpectedResponseError):
@@ -251,6 +270,13 @@ class TlsError(ConnectionFailedError):
         "set the variable REQUESTS_CA_BUNDLE to the file with the proxy's CA."
     )
     retryable = False
+
+
+class PlainHttpError(TlsError):
+    """The server at this address does not speak TLS."""
+
+    headline = "The server at this address speaks plain http"
+    way_out = "Check the connection's host; before that of the sandbox write http://."
 
 
 class ProxyRefusedError(ConnectionFailedError):

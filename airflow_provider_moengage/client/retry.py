@@ -208,6 +208,17 @@ def is_tls_refusal(error: BaseException | None) -> bool:
     return not (error.args and isinstance(error.args[0], _BROKEN_HANDSHAKE))
 
 
+def in_plain_words(error: BaseException | None) -> str:
+    """
+    Say what has happened to a connection.
+
+    :param error: what urllib3 raised.
+    :return: its text, without the connection object that it begins with.
+    """
+    inner = error.args[-1] if isinstance(error, ProtocolError) and error.args else error
+    return re.sub(r"^<?\w*Connection\w*\(.*?\)>?: ", "", str(inner))
+
+
 class NoAnswerError(MaxRetryError):
     """
     No try got an answer that ends the matter.
@@ -303,11 +314,13 @@ class PolicyRetry(Urllib3Retry):
         if isinstance(decision, GiveUp):
             _log.debug("%s %s is not sent again: %s.", method, url, decision.reason)
             raise NoAnswerError(_pool, url or "", error or ResponseError("it is an error"), self.attempt)
+        cause = f" ({in_plain_words(error)})" if error else ""
         _log.warning(
-            "%s %s: %s. It is sent again in %.1f s (try %d of %d).",
+            "%s %s: %s%s. It is sent again in %.1f s (try %d of %d).",
             method,
             url,
             decision.reason,
+            cause,
             decision.wait,
             self.attempt + 1,
             self.policy.tries,
@@ -332,6 +345,14 @@ class PolicyRetry(Urllib3Retry):
         """
         if (wait := self.not_before - time.monotonic()) > 0:
             time.sleep(wait)
+
+
+def _is_told_already(record: logging.LogRecord) -> bool:
+    return isinstance(record.args, tuple) and any(isinstance(part, PolicyRetry) for part in record.args)
+
+
+# urllib3 says of each try after a broken connection, once the wait is over, what increment() has said before it.
+logging.getLogger("urllib3.connectionpool").addFilter(lambda record: not _is_told_already(record))
 
 
 def _cause_of(failure: Failure) -> tuple[str, bool]:

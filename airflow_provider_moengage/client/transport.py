@@ -21,7 +21,9 @@ from airflow_provider_moengage.client.bodies import SLOW, read_body
 from airflow_provider_moengage.client.deadlines import DeadlineAdapter
 from airflow_provider_moengage.client.errors import (
     ConnectionFailedError,
+    IncompleteResponseError,
     MoEngageError,
+    PlainHttpError,
     ProxyRefusedError,
     RateLimitError,
     RedirectError,
@@ -39,6 +41,7 @@ from airflow_provider_moengage.client.retry import (
     PolicyRetry,
     RetryPolicy,
     asked_wait,
+    in_plain_words,
     is_proxy_refusal,
     is_tls_refusal,
 )
@@ -179,8 +182,9 @@ class Transport:
         if trouble == SLOW:
             return self._timed_out(call, tries)
         if trouble:
-            said = f"it {trouble} after {len(received)} bytes"
-            return self._unexpected(said, text, call, status)
+            text = self._secrets.hide(text)
+            said = f"it {trouble} after {len(received)} bytes: {shown(text)}"
+            return IncompleteResponseError(said, status=status, body=text, call=call)
         try:
             answer = parse(text)
         except ValueError:
@@ -196,13 +200,15 @@ class Transport:
         reason = gave_up.reason if isinstance(gave_up, NoAnswerError) else error
         if isinstance(reason, (ReadTimeoutError, ConnectTimeoutError)) and not isinstance(reason, NewConnectionError):
             return self._timed_out(call, tries)
-        kind = ConnectionFailedError
+        kind: type[ConnectionFailedError] = ConnectionFailedError
         # A CA bundle that cannot be read is the one OSError that comes from neither library.
         if is_tls_refusal(reason) or not isinstance(error, (requests.RequestException, HTTPError, ValueError)):
             kind = TlsError
+        if "WRONG_VERSION_NUMBER" in str(reason):
+            kind = PlainHttpError
         if is_proxy_refusal(reason):
             kind = ProxyRefusedError
-        said = self._secrets.hide(f"{self.base_url}: {reason}")
+        said = self._secrets.hide(f"{self.base_url}: {in_plain_words(reason)}")
         return kind(re.sub(r"//[^/@\s]*@", "//***@", said), call=call, tries=tries)
 
     def _timed_out(self, call: str, tries: int) -> RequestTimeoutError:

@@ -120,7 +120,8 @@ class MoEngageHook(BaseHook):
         return NoConnectionError(
             f"There is no Airflow connection {self.moengage_conn_id!r} that Airflow could read. Create one of type "
             f"moengage (Admin > Connections, or the variable {variable}), or name another with moengage_conn_id. If "
-            "the variable is set, its JSON must be valid with texts as values, or its URI percent-encoded."
+            "it is there, Airflow cannot read it: JSON must be valid, its login, password and host strings; a URI must "
+            "be percent-encoded."
         )
 
 

@@ -95,7 +95,7 @@ class _SegmentOperator(BaseOperator):
         since = datetime.fromisoformat(waiting_since) if waiting_since else now
         if moment - min(_LONGEST_DEFERRAL, self.execution_timeout or _LONGEST_DEFERRAL) > since:
             return
-        self.log.warning("The task is deferred until %s. %s", moment.to_datetime_string(), error)
+        self.log.warning("The task is deferred until %s UTC. %s", moment.to_datetime_string(), error)
         self.defer(
             trigger=DateTimeTrigger(moment=moment),
             method_name="execute_complete",
@@ -509,9 +509,8 @@ class UpdateSegmentOperator(_SegmentOperator):
             updated_by=self.updated_by,
             excluded_filters=self.excluded_filters,
         )
-        self.log.info(
-            "Updated the segment %s: %s", shown(str(segment.get("name"))), shown(str(segment.get("description")))
-        )
+        name, description = (shown(str(segment.get(key))) for key in ("name", "description"))
+        self.log.info("Updated the segment %s. It is now: %s", name, description)
         return segment
 
     def render_template(

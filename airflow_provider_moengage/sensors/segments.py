@@ -120,7 +120,7 @@ class SegmentExistsSensor(BaseSensorOperator):
                 return PokeReturnValue(is_done=False)
             self._asked_wait = 0.0
             self._patience.relax(time.time())
-        self.log.info("%s exists." if segment else "%s does not exist yet.", self._wanted)
+        self.log.info("Found %s." if segment else "Not there yet: %s.", self._wanted)
         return PokeReturnValue(is_done=segment is not None, xcom_value=segment)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         # The event went through the metadata database, and may be that of an older version of the trigger.
         match event:
             case {"status": "found", "segment": dict(segment)}:
-                self.log.info("%s exists.", self._wanted)
+                self.log.info("Found %s.", self._wanted)
                 return segment
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)

@@ -21,6 +21,7 @@ from airflow_provider_moengage.client.errors import (
     EndpointNotFoundError,
     InvalidInputError,
     OtherSegmentError,
+    PlainHttpError,
     ProxyRefusedError,
     RateLimitError,
     RedirectError,
@@ -517,6 +518,23 @@ class TestTrouble:
         with pytest.raises(ConnectionFailedError) as caught:
             MoEngageClient("W", "K", base_url="https://moengage.invalid").list_segments()
         assert "proxy-password" not in str(caught.value)
+
+    def test_https_to_a_server_of_plain_http(self, sandbox, clock):
+        with (
+            client_of(sandbox, base_url=sandbox.url.replace("http", "https")) as client,
+            pytest.raises(PlainHttpError, match="before that of the sandbox write http://") as caught,
+        ):
+            client.list_segments()
+        assert not caught.value.retryable
+        assert clock.slept == []
+
+    def test_each_wait_is_said_once_and_in_plain_words(self, sandbox, caplog):
+        sandbox.fail_next(fault="reset")
+        with client_of(sandbox) as client:
+            client.list_segments()
+        (said,) = [record.getMessage() for record in caplog.records]
+        assert "the connection broke (" in said
+        assert "ConnectionResetError" not in said
 
     def test_nobody_listens(self):
         with Sandbox() as sandbox:

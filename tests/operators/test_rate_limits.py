@@ -66,7 +66,7 @@ def test_a_deferrable_operator_defers_until_the_window_ends(sandbox, segment_id,
     assert run.tries == {"update": 1}
     assert run.xcoms["update"]["included_filters"] == filters("Agra")
     assert [request.status for request in sandbox.requests] == [200] * 201
-    until = re.search(r"The task is deferred until (\S+ \S+)\. MoEngage's rate limit is used up", run.log)[1]
+    until = re.search(r"The task is deferred until (\S+ \S+) UTC\. MoEngage's rate limit is used up", run.log)[1]
     end_of_the_window = sandbox.requests[0].time + timedelta(hours=1)
     assert abs(pendulum.parse(until) + ahead - end_of_the_window) < timedelta(seconds=5)
 
