@@ -134,6 +134,19 @@ def sensor_dag(**arguments):
     return dag
 
 
+@pytest.fixture
+def two_hours_between_pokes(clock, monkeypatch):
+    """Each poke is a process of its own in production: what it knows of the last ones is in Airflow's store."""
+    poke = SegmentExistsSensor.poke
+
+    def poke_two_hours_later(self, context):
+        clock.move(7_200)
+        self.__dict__.pop("_patience", None)
+        return poke(self, context)
+
+    monkeypatch.setattr(SegmentExistsSensor, "poke", poke_two_hours_later)
+
+
 class TestGivingUp:
     """Six hours without one good look: 72 looks in the interval of 300 seconds, and one more."""
 
@@ -160,17 +173,8 @@ class TestGivingUp:
             sensor.resume_execution("execute_complete", {"event": {"status": "gave_up", "message": "so long"}}, {})
 
     @pytest.mark.skipif(not HAS_STORE, reason="the task state store came with Airflow 3.3")
-    def test_reschedule(self, sandbox, clock, run_dag, monkeypatch):
-        """Each poke is a process of its own in production: what it knows of the last ones is in Airflow's store."""
+    def test_reschedule(self, sandbox, two_hours_between_pokes, run_dag):
         sandbox.fail_next(500, status=502)
-        poke = SegmentExistsSensor.poke
-
-        def poke_after_two_hours(self, context):
-            clock.move(7_200)
-            self.__dict__.pop("_patience", None)
-            return poke(self, context)
-
-        monkeypatch.setattr(SegmentExistsSensor, "poke", poke_after_two_hours)
         run = run_dag(sensor_dag(name="camp", mode="reschedule", poke_interval=0, retries=1, retry_delay=timedelta(0)))
         assert run.states == {"wait": "failed"}
         assert run.tries == {"wait": 2}
@@ -180,7 +184,7 @@ class TestGivingUp:
 
     @pytest.mark.skipif(not HAS_STORE, reason="the task state store came with Airflow 3.3")
     @pytest.mark.parametrize(("looks", "state"), [("x...", "success"), ("x.x.x.x.x.", "success"), ("xxxx", "failed")])
-    def test_only_trouble_in_a_row_counts(self, sandbox, clock, run_dag, monkeypatch, looks, state):
+    def test_only_trouble_in_a_row_counts(self, sandbox, two_hours_between_pokes, run_dag, looks, state):
         """Two hours lie between two looks; a good one in between makes what was before forgotten."""
         for look in looks:
             if look == "x":
@@ -188,14 +192,6 @@ class TestGivingUp:
             else:
                 sandbox.fail_next(status=200, body=NOTHING)
         sandbox.add_segment(name="camp")
-        poke = SegmentExistsSensor.poke
-
-        def poke_after_two_hours(self, context):
-            clock.move(7_200)
-            self.__dict__.pop("_patience", None)
-            return poke(self, context)
-
-        monkeypatch.setattr(SegmentExistsSensor, "poke", poke_after_two_hours)
         assert run_dag(sensor_dag(name="camp", mode="reschedule", poke_interval=0)).states == {"wait": state}
 
     def test_other_modes_need_no_store(self, sandbox):
