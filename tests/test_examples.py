@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,27 @@ def test_segment_lifecycle(sandbox, run_dag):
     span = dated["primary_time_range"]
     assert span["value"] == f"{date.to_date_string()}T00:00:00.000Z"
     assert span["value1"] == f"{date.add(days=6).to_date_string()}T23:59:59.999Z"
+
+
+def test_archive_with_mapping(sandbox, run_dag):
+    old = timedelta(days=100)
+    expired = [sandbox.add_segment(name=f"camp_{number}", age=old)["name"] for number in range(3)]
+    # A name that Airflow would render, and must not.
+    expired.append(sandbox.add_segment(name="camp_{{ conn.moengage_default.password }}", age=old)["name"])
+    sandbox.add_segment(name="camp_young", age=timedelta(days=80))
+    sandbox.add_segment(name="camp_long_gone", age=timedelta(days=130))
+    sandbox.add_segment(name="camp_evergreen", age=old)
+    sandbox.add_segment(name="camp_upload", age=old, kind="file")
+    sandbox.add_segment(name="other", age=old)
+    (dag,) = dags_of(REPOSITORY / "example_dags" / "archive_with_mapping.py")
+    # A date for each dialect: a run of this DAG and date must not exist yet.
+    date = pendulum.datetime(2026, 11, 9 if sandbox.connection["extra"] else 2)
+
+    run = run_dag(dag, date)
+
+    assert run.state == "success"
+    assert [segment["name"] for segment in sandbox.segments if segment["archived"]] == expired
+    assert len(sandbox.requests) == 1 + len(expired)
 
 
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "example_dags").glob("*.py")), ids=lambda file: file.stem)
