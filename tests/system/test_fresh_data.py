@@ -1,0 +1,28 @@
+"""A DAG that an asset starts: what it does with the asset's event."""
+
+from __future__ import annotations
+
+from airflow_provider_moengage.sandbox import Sandbox
+from tests.support import UNKNOWN_ID
+from tests.system.settings import needs_shared_streams
+
+pytestmark = needs_shared_streams
+
+
+def test_fresh_data_updates_the_segment(airflow):
+    with Sandbox() as sandbox, airflow.connection("moengage_default", sandbox.connection):
+        sandbox.add_segment(name="camp", id=UNKNOWN_ID)
+
+        airflow.trigger("load_orders")
+
+        airflow.wait_until(lambda: sandbox.requests, "the update reaches MoEngage", 120)
+        airflow.wait_until(
+            lambda: "success" in states_of_runs(airflow, "update_on_fresh_data"), "the update's DAG run succeeds", 60
+        )
+    (segment,) = sandbox.segments
+    assert [found["value"] for found in segment["included_filters"]["filters"]] == [["Mumbai", "Pune"]]
+    assert segment["updated_by"] == "data-engineering@example.com"
+
+
+def states_of_runs(airflow, dag_id):
+    return [run["state"] for run in airflow.call("GET", f"dags/{dag_id}/dagRuns")["dag_runs"]]
