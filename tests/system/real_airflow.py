@@ -74,6 +74,11 @@ class RealAirflow:
         body = {"logical_date": None, "dag_run_id": run_id, "conf": conf or {}}
         return self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
 
+    def unpause(self, dag_id: str) -> None:
+        known = "SELECT count(*) FROM dag WHERE dag_id = ?"
+        self.wait_until(lambda: self.rows(known, dag_id) == [(1,)], f"the DAG {dag_id} is parsed", 120)
+        self.call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         tasks = self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
         return {task["task_id"]: task for task in tasks}

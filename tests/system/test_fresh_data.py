@@ -13,7 +13,9 @@ def test_fresh_data_updates_the_segment(airflow):
     with Sandbox() as sandbox, airflow.connection("moengage_default", sandbox.connection):
         sandbox.add_segment(name="camp", id=UNKNOWN_ID)
 
-        airflow.trigger("load_orders")
+        # Its schedule starts load_orders as soon as it may.
+        for dag_id in ("update_on_fresh_data", "load_orders"):
+            airflow.unpause(dag_id)
 
         airflow.wait_until(lambda: sandbox.requests, "the update reaches MoEngage", 120)
         airflow.wait_until(
