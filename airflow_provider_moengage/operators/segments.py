@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -60,7 +60,7 @@ class _SegmentOperator(BaseOperator):
         :raises AirflowFailException: for what no retry can mend.
         :raises MoEngageError: for what a later try can mend; ``retry_after`` says when, where the server said so.
         """
-        return self._change_or_defer(None)
+        return self._change_or_defer(context, None)
 
     def execute_complete(self, context: Context, event: Any = None, waiting_since: str | None = None) -> Any:
         """
@@ -71,15 +71,19 @@ class _SegmentOperator(BaseOperator):
         :param waiting_since: when the task has deferred for the first time.
         :return: as :meth:`execute`.
         """
-        return self._change_or_defer(waiting_since)
+        return self._change_or_defer(context, waiting_since)
 
-    def _change(self) -> Any:
+    def _change(self, context: Context) -> Any:
         raise NotImplementedError
 
-    def _change_or_defer(self, waiting_since: str | None) -> Any:
+    def _for_later(self) -> dict[str, Any]:
+        """Give what :meth:`execute_complete` needs of what was done before a deferral."""
+        return {}
+
+    def _change_or_defer(self, context: Context, waiting_since: str | None) -> Any:
         try:
             with failing_for_good():
-                return self._change()
+                return self._change(context)
         except MoEngageError as error:
             # The client has already waited for whatever is shorter than its budget.
             if self.deferrable and (error.retry_after or 0) > self.hook.client.retry.budget:
@@ -99,7 +103,7 @@ class _SegmentOperator(BaseOperator):
         self.defer(
             trigger=DateTimeTrigger(moment=moment),
             method_name="execute_complete",
-            kwargs={"waiting_since": since.isoformat()},
+            kwargs={"waiting_since": since.isoformat(), **self._for_later()},
         )
 
 
@@ -167,7 +171,7 @@ class ArchiveSegmentOperator(_ArchivalOperator):
         default is Airflow's ``[operators] default_deferrable``.
     """
 
-    def _change(self) -> dict[str, Any]:
+    def _change(self, context: Context) -> dict[str, Any]:
         answer = self.hook.client.archive_segment(self.name, self.segment_id)
         self.log.info(
             "Archived the segment %s. MoEngage no longer shows an archived segment after 180 days: if it was active "
@@ -200,7 +204,7 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
         default is Airflow's ``[operators] default_deferrable``.
     """
 
-    def _change(self) -> dict[str, Any]:
+    def _change(self, context: Context) -> dict[str, Any]:
         answer = self.hook.client.unarchive_segment(self.name, self.segment_id)
         self.log.info("Unarchived the segment %s.", shown(str(answer.get("cs_name", self.name))))
         return answer
@@ -231,21 +235,8 @@ class _ArchivalsOperator(_SegmentOperator):
         self.max_segments = max_segments
         self.on_error = on_error
         self.include_file_segments = True
-        self._context: Context | dict[str, Any] = {}
         self._done: list[str] = []
         self._killed = False
-
-    def execute(self, context: Context) -> Any:
-        """
-        Change the segments; when MoEngage asks for a long wait, defer until it is over, and carry on with the rest.
-
-        :param context: the task's context.
-        :return: ``{"succeeded": [...], "skipped": [...], "failed": [...]}``.
-        :raises AirflowFailException: for what no retry can mend, bad input and a wrong key among it.
-        :raises MoEngageError: for what a later try can mend; ``retry_after`` says when, where the server said so.
-        """
-        self._context = context
-        return self._change_or_defer(None)
 
     def execute_complete(
         self, context: Context, event: Any = None, waiting_since: str | None = None, done: list[str] | None = None
@@ -259,26 +250,21 @@ class _ArchivalsOperator(_SegmentOperator):
         :param done: which segments it has done before.
         :return: as :meth:`execute`.
         """
-        self._context, self._done = context, done or []
-        return self._change_or_defer(waiting_since)
-
-    def defer(self, *, kwargs: dict[str, Any] | None = None, **arguments: Any) -> NoReturn:
-        """
-        Leave the worker, and take along what is done: before Airflow 3.3 nothing else keeps it.
-
-        :param kwargs: what else to take along.
-        :param arguments: as Airflow's own method takes them.
-        """
-        super().defer(kwargs={**(kwargs or {}), "done": self._done}, **arguments)
+        self._done = done or []
+        return super().execute_complete(context, event, waiting_since)
 
     def on_kill(self) -> None:
         """Begin no call any more. A signal handler calls this, so it only says so."""
         self._killed = True
 
+    def _for_later(self) -> dict[str, Any]:
+        # Before Airflow 3.3 nothing else keeps it.
+        return {"done": self._done}
+
     def _calls_of(self, client: MoEngageClient) -> Callable[[str, str | None], object]:
         raise NotImplementedError
 
-    def _change(self) -> dict[str, Any]:
+    def _change(self, context: Context) -> dict[str, Any]:
         from airflow_provider_moengage import bulk
 
         plan = self._plan()
@@ -286,14 +272,14 @@ class _ArchivalsOperator(_SegmentOperator):
         if not plan.segments:
             self.log.info("There are no segments to %s: nothing was sent.", self._verb)
             return report.as_xcom()
-        memory = bulk.Memory(self._context.get("task_state_store"), self.log)
+        memory = bulk.Memory(context.get("task_state_store"), self.log)
         report.note_known(self._done, "succeeded")
         report.note_known(memory.recall(), "skipped", "an earlier try of this task has done it")
         try:
-            self._call_for_all(report, memory)
+            self._call_for_all(report, memory, self._gone_is_done and _repeats_blindly(context))
             report.raise_if_failed(bear_failures=self.on_error == "warn")
         except BaseException:
-            self._push(report)
+            self._push(report, context)
             raise
         memory.forget()
         return report.as_xcom()
@@ -315,7 +301,7 @@ class _ArchivalsOperator(_SegmentOperator):
             self.log.info("%d of the entries name a segment again: each is done once.", plan.duplicates)
         return plan
 
-    def _call_for_all(self, report: Report, memory: Memory) -> None:
+    def _call_for_all(self, report: Report, memory: Memory, gone_is_done: bool) -> None:
         """Call for each segment that is left, and tell and keep what became of them, however it ends."""
         from airflow_provider_moengage import bulk
 
@@ -325,7 +311,7 @@ class _ArchivalsOperator(_SegmentOperator):
                 lambda segment: call(segment.name, segment.segment_id),
                 report,
                 concurrency=self.concurrency,
-                gone_is_done=self._gone_is_done and self._repeats_blindly,
+                gone_is_done=gone_is_done,
                 is_killed=lambda: self._killed,
             )
 
@@ -351,15 +337,15 @@ class _ArchivalsOperator(_SegmentOperator):
         for line in failures:
             self.log.warning("%s", line)
 
-    @property
-    def _repeats_blindly(self) -> bool:
-        """Whether this is a retry on an Airflow that has kept nothing of the last try."""
-        return self._context.get("task_state_store") is None and getattr(self._context.get("ti"), "try_number", 1) > 1
-
-    def _push(self, report: Report) -> None:
+    def _push(self, report: Report, context: Context) -> None:
         """Leave the XCom of a task that fails: Airflow itself does it for one that succeeds."""
-        if self.do_xcom_push and (ti := self._context.get("ti")):
+        if self.do_xcom_push and (ti := context.get("ti")):
             ti.xcom_push(key="return_value", value=report.as_xcom())
+
+
+def _repeats_blindly(context: Context) -> bool:
+    """Tell whether this is a retry on an Airflow that has kept nothing of the last try."""
+    return context.get("task_state_store") is None and getattr(context.get("ti"), "try_number", 1) > 1
 
 
 class ArchiveSegmentsOperator(_ArchivalsOperator):
@@ -501,7 +487,7 @@ class UpdateSegmentOperator(_SegmentOperator):
         self.updated_by = updated_by
         self.excluded_filters = excluded_filters
 
-    def _change(self) -> dict[str, Any]:
+    def _change(self, context: Context) -> dict[str, Any]:
         segment = self.hook.client.update_segment(
             self.segment_id,
             self.included_filters,
@@ -616,7 +602,7 @@ class ListSegmentsOperator(_SegmentOperator):
         self.sources = sources
         self.limit = limit
 
-    def _change(self) -> list[dict[str, Any]]:
+    def _change(self, context: Context) -> list[dict[str, Any]]:
         from airflow_provider_moengage.selection import criteria_of, select
 
         criteria = criteria_of(

@@ -18,7 +18,6 @@ from pathlib import Path
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred, task
-from airflow.providers.standard.triggers import temporal
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
@@ -271,16 +270,6 @@ class TestRateLimits:
         sandbox.fail_next(9, headers={"X-Nothing": "wrong"})
         sandbox.fail_next(status=429, headers={"Retry-After": "3600"})
         return segments
-
-    @pytest.fixture
-    def triggers_follow_the_sandbox(self, sandbox, clock, monkeypatch):
-        async def sleep(_):
-            sandbox.move_clock(timedelta(hours=1))
-            clock.move(3_600)
-
-        now = types.SimpleNamespace(**{**vars(temporal.timezone), "utcnow": lambda: sandbox.now})
-        monkeypatch.setattr(temporal, "timezone", now)
-        monkeypatch.setattr(temporal, "asyncio", types.SimpleNamespace(sleep=sleep))
 
     @pytest.mark.usefixtures("triggers_follow_the_sandbox")
     def test_a_deferrable_task_carries_on_in_an_hour(self, sandbox, run_dag, segments):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import types
 from datetime import timedelta
 from importlib.metadata import version
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.providers.standard.triggers import temporal
 from packaging.version import Version
 
 from airflow_provider_moengage.client.errors import RateLimitError, ServerError
@@ -41,19 +39,6 @@ def used_up_hour(sandbox, segment_id):
     with client_of(sandbox) as client:
         for number in range(200):
             client.update_segment(segment_id, filters(str(number)))
-
-
-@pytest.fixture
-def triggers_follow_the_sandbox(sandbox, clock, monkeypatch):
-    """Airflow's DateTimeTrigger goes by the sandbox's clock, which an hour passes on at each of its naps."""
-
-    async def sleep(_):
-        sandbox.move_clock(timedelta(hours=1))
-        clock.move(3_600)
-
-    now = types.SimpleNamespace(**{**vars(temporal.timezone), "utcnow": lambda: sandbox.now})
-    monkeypatch.setattr(temporal, "timezone", now)
-    monkeypatch.setattr(temporal, "asyncio", types.SimpleNamespace(sleep=sleep))
 
 
 @pytest.mark.usefixtures("used_up_hour", "triggers_follow_the_sandbox")
