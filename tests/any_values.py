@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowFailException
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,23 @@ def outcome_of(call: Callable[[], Any]) -> Any:
         return call()
     except MoEngageError as error:
         return error
+
+
+def executed(operator: Any) -> Any:
+    """Give what an operator returns, or its AirflowFailException, which has to say in a line what is wrong."""
+
+    def execute() -> Any:
+        try:
+            return operator.execute({})
+        except AirflowFailException as error:
+            return error
+
+    outcome = outcome_of(execute)
+    if isinstance(outcome, AirflowFailException):
+        assert isinstance(outcome.__cause__, MoEngageError)
+        assert str(outcome).isprintable()
+        assert len(str(outcome)) <= 2_500
+    return outcome
 
 
 def new_client(**changed: Any) -> MoEngageClient:
