@@ -15,8 +15,8 @@ unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 help:  ## show this list
 	@sed -nE 's|^([a-z]+):.*## (.*)|  make \1: \2|p' $(MAKEFILE_LIST)
 
-demo: .venv/ready  ## run the example DAG on a real Airflow against the sandbox
-	@$(BIN)/python demo/run.py
+demo: .venv/ready  ## archive expired segments of a sandbox with the example DAG on a real Airflow
+	@$(BIN)/python -m demo.run
 
 test: .venv/ready  ## run all tests
 	@$(BIN)/python -m pytest

@@ -1,32 +1,66 @@
 """
-Run example_dags/segment_lifecycle.py on a real Airflow against the sandbox, and show what happens to the segments.
+Run example_dags/archive_expired_segments.py on a real Airflow against the sandbox, and show what happens.
 
-This process is MoEngage: it holds the sandbox and tells what reaches it. Airflow is another process, with a metadata
-database of its own below .airflow/demo; its output goes to .airflow/demo/run.log.
+This process is MoEngage, and the person who approves: it holds the sandbox and tells what reaches it. Airflow runs in
+processes of its own, its database and logs below .airflow/demo.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
 from airflow_provider_moengage.sandbox import RecordedRequest, Sandbox
-from airflow_provider_moengage.sandbox.demo import demo_segments
+from demo.standalone import SECONDS_TO_RUN, Standalone, running_airflow
+
+if TYPE_CHECKING:
+    from airflow_provider_moengage.sandbox.seeding import SegmentKind
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HOME = REPOSITORY / ".airflow" / "demo"
-LOG = HOME / "run.log"
-SEGMENT = "camp_diwali_2026"
-SECONDS_BETWEEN_LOOKS = 2
-SECONDS_AT_MOST = 300
+DAG_ID = "archive_expired_segments"
+FAILING = "camp_old_017"
+ROWS_OF_THE_PLAN = 5
+ARCHIVED = 202
+ENDED = frozenset({"success", "failed", "skipped", "upstream_failed"})
+
+
+@dataclass(frozen=True)
+class Group:
+    """
+    Segments of a kind.
+
+    :param title: what they are.
+    :param name: their name, with a place for a number.
+    :param count: how many they are.
+    :param youngest: the age of the youngest in days; each of the others is a day older than the one before.
+    :param kind: filter or file.
+    """
+
+    title: str
+    name: str
+    count: int
+    youngest: int
+    kind: SegmentKind = "filter"
+
+    def names(self) -> list[str]:
+        """Make their names."""
+        return [self.name.format(f"{number:03}") for number in range(self.count)]
+
+
+GROUPS = (
+    Group("campaign segments, 91 to 270 days old", "camp_old_{}", 180, 91),
+    Group("campaign segments, 1 to 40 days old", "camp_new_{}", 40, 1),
+    Group("file segments of campaigns that are over", "camp_upload_{}", 30, 91, "file"),
+    Group("segments named *_evergreen", "camp_{}_evergreen", 30, 91),
+    Group("segments of other teams", "report_{}", 20, 91),
+)
 
 
 def main() -> int:
@@ -35,146 +69,80 @@ def main() -> int:
 
     :return: the exit code, 0 when the DAG run succeeded.
     """
-    started = time.monotonic()
+    began = time.monotonic()
     HOME.mkdir(parents=True, exist_ok=True)
     with Sandbox() as sandbox:
-        for fields in demo_segments():
-            sandbox.add_segment(**fields)
-        say(f"MoEngage is a sandbox at {sandbox.url}, Airflow {version('apache-airflow')} runs in .airflow/demo.")
-        show_segments("The segments before", sandbox)
-        environment = airflow_environment(sandbox)
-        prepare_database(environment)
-        say("\nThe DAG run (example_dags/segment_lifecycle.py)\n")
-        states = run_dag(sandbox, environment)
-        show_segments("The segments after", sandbox)
-    seconds = time.monotonic() - started
-    if states and all(state == "success" for state in states.values()):
-        say(f"\nAll {len(states)} tasks succeeded, {seconds:.0f} s in all. Airflow's own log: {relative(LOG)}")
+        for group in GROUPS:
+            for days, name in enumerate(group.names(), group.youngest):
+                sandbox.add_segment(name=name, kind=group.kind, age=timedelta(days=days))
+        sandbox.fail_next(2, path="*/archive", segment=FAILING, status=500)
+        show_segments(f"MoEngage is a sandbox at {sandbox.url}, with these segments:", sandbox)
+        say(
+            f"\nAirflow {version('apache-airflow')} starts in .airflow/demo; the first time it creates its database ..."
+        )
+        environment = {
+            "AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(sandbox.connection),
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        }
+        with running_airflow(HOME, REPOSITORY / "example_dags", environment) as airflow:
+            say(f"It runs at {airflow.url} after {time.monotonic() - began:.0f} s.")
+            say(f"\nThe DAG run (example_dags/{DAG_ID}.py)\n")
+            states = run_dag(airflow, sandbox)
+        show_segments("\nThe segments after it:", sandbox)
+    if set(states.values()) == {"success"}:
+        say(f"\nAll {len(states)} tasks succeeded; {time.monotonic() - began:.0f} s in all.")
         return 0
-    outcome = ", ".join(f"{task} {state}" for task, state in states.items()) or "it did not end in time"
-    say(f"\nThe DAG run failed: {outcome}. The end of {relative(LOG)}:\n")
-    say("\n".join(LOG.read_text(errors="replace").splitlines()[-40:]))
+    say(f"\nThe DAG run failed: {', '.join(f'{task} {state}' for task, state in states.items())}.")
+    say(f"Airflow's logs are in {HOME.relative_to(REPOSITORY)}.")
     return 1
 
 
-def airflow_environment(sandbox: Sandbox) -> dict[str, str]:
-    """Set up Airflow inside the repository, its connection leading to the sandbox."""
-    return {
-        **os.environ,
-        "AIRFLOW_HOME": str(HOME),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "example_dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
-        "AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(sandbox.connection),
-    }
-
-
-def prepare_database(environment: dict[str, str]) -> None:
-    """Create Airflow's metadata database, the first time."""
-    if (HOME / "airflow.db").exists():
-        return
-    say("\nAirflow creates its metadata database, once ...")
-    airflow = Path(sys.executable).with_name("airflow")
-    migration = subprocess.run([airflow, "db", "migrate"], env=environment, capture_output=True, text=True, check=False)
-    if migration.returncode:
-        (HOME / "airflow.db").unlink(missing_ok=True)
-        sys.exit(f"`airflow db migrate` failed:\n{migration.stderr[-4_000:]}")
-
-
-def run_dag(sandbox: Sandbox, environment: dict[str, str]) -> dict[str, str]:
-    """Run the DAG in a process of its own, and tell what reaches MoEngage meanwhile."""
-    states_file = HOME / "states.json"
-    states_file.unlink(missing_ok=True)
-    script = Path(__file__).with_name("dag_run.py")
-    with LOG.open("w") as log:
-        airflow = subprocess.Popen(
-            [sys.executable, script, str(SECONDS_BETWEEN_LOOKS), states_file],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            for request in requests_until_the_end(sandbox, airflow):
-                tell(request, sandbox)
-        finally:
-            airflow.kill()
-            airflow.wait()
-    return json.loads(states_file.read_text()) if states_file.exists() else {}
-
-
-def requests_until_the_end(sandbox: Sandbox, airflow: subprocess.Popen[bytes]) -> Iterator[RecordedRequest]:
-    """Give each request once, until Airflow has ended or its time is up."""
-    told = 0
-    deadline = time.monotonic() + SECONDS_AT_MOST
-    while time.monotonic() < deadline:
-        ended = airflow.poll() is not None
-        fresh = sandbox.requests[told:]
-        told += len(fresh)
-        yield from fresh
-        if ended:
-            return
-        time.sleep(0.05)
-
-
-def tell(request: RecordedRequest, sandbox: Sandbox) -> None:
-    """Say what a request did; when the sensor has looked in vain, be marketing and create the segment."""
-    task, outcome = step_of(request)
-    missing = all(segment["name"] != SEGMENT for segment in sandbox.segments)
-    if request.status is None or request.status >= 400:
-        outcome = "refused"
-    elif missing:
-        outcome = f"not there yet; the task defers, the trigger looks every {SECONDS_BETWEEN_LOOKS} s"
-    target = request.path + (f"?{unquote(request.query)}" if request.query else "")
-    say(f"  {task:<17} {request.method:<6} {target}\n{'':<20}{request.status}, {outcome}")
-    if missing:
-        sandbox.add_segment(name=SEGMENT, source="DASHBOARD")
-        say(f"  {'':<17} (now marketing creates {SEGMENT} in the dashboard; 300 s is the default between two looks)")
-
-
-def step_of(request: RecordedRequest) -> tuple[str, str]:
-    """Tell which task sends such a request, and what has happened when it succeeds."""
-    match request.method, request.path.rpartition("/")[2]:
-        case "GET", _:
-            return "wait_for_segment", "it exists"
-        case _, "archive":
-            return "archive", "archived"
-        case _, "unarchive":
-            return "unarchive", "active again"
-    return "update_filters", "the filters are those of this run"
-
-
 def show_segments(title: str, sandbox: Sandbox) -> None:
-    """Print the segments as a table."""
-    now = datetime.now(timezone.utc)
-    say(f"\n{title}\n")
-    say(f"  {'name':<30} {'age':>9}  {'kind':<7} {'state':<9} filters")
-    for segment in sandbox.segments:
-        age = now - datetime.fromisoformat(segment["created_time"]).replace(tzinfo=timezone.utc)
-        kind = "filter" if "included_filters" in segment else "file"
-        state = "archived" if segment["archived"] else "active"
-        say(f"  {segment['name']:<30} {in_words(age):>9}  {kind:<7} {state:<9} {summary(segment)}".rstrip())
+    """Print how many segments of each kind there are, and how many are archived."""
+    say(f"{title}\n")
+    say(f"  {'':<42} {'active':>6} {'archived':>9}")
+    archived = {segment["name"] for segment in sandbox.segments if segment["archived"]}
+    for group in GROUPS:
+        gone = len(archived.intersection(group.names()))
+        say(f"  {group.title:<42} {group.count - gone:>6} {gone:>9}")
 
 
-def summary(segment: dict[str, object]) -> str:
-    """Shorten a segment's filters to what fits a table."""
-    group = segment.get("included_filters")
-    filters = group["filters"] if isinstance(group, dict) else []
-    parts = []
-    for item in filters:
-        span = item.get("primary_time_range", {})
-        dates = f" {span['value'][:10]}..{span['value1'][:10]}" if "value1" in span else ""
-        parts.append(f"{item.get('name') or item.get('action_name')}{dates}")
-    return ", ".join(parts)
+def run_dag(airflow: Standalone, sandbox: Sandbox) -> dict[str, str | None]:
+    """Run the DAG, approve its plan, and tell what has happened after each step."""
+    run_id = airflow.trigger(DAG_ID, conf={"newer_than": "P1Y"})
+    question = airflow.question(DAG_ID, run_id, "approve")
+    tell("find_expired", f"{len(sandbox.requests)} request, which lists all {len(sandbox.segments)} segments")
+    plan = question["body"].splitlines()
+    tell("show_plan", *(line.strip() for line in plan[:ROWS_OF_THE_PLAN]), f"... {len(plan)} segments in all")
+    tell("approve", f"{question['subject']} The demo clicks Approve.")
+    airflow.answer(DAG_ID, run_id, "approve", "Approve")
+    airflow.wait_until(
+        lambda: ENDED.issuperset(airflow.states(DAG_ID, run_id).values()), "the run ends", SECONDS_TO_RUN
+    )
+    tell_of_archives([request for request in sandbox.requests if request.path.endswith("/archive")])
+    states = airflow.states(DAG_ID, run_id)
+    if states["report_room"] == "success":
+        tell("report_room", airflow.xcom(DAG_ID, run_id, "report_room"))
+    return states
 
 
-def in_words(age: timedelta) -> str:
-    """Say how old something is."""
-    return f"{age.days} days" if age.days else "today"
+def tell_of_archives(requests: list[RecordedRequest]) -> None:
+    """Sum up what has reached MoEngage."""
+    of_failing = [str(request.status) for request in requests if request.json["name"] == FAILING]
+    archived = sum(request.status == ARCHIVED for request in requests)
+    connections = len({request.connection for request in requests})
+    tell(
+        "archive",
+        f"{archived} segments archived with {len(requests)} requests on {connections} connections",
+        f"{FAILING}, with which MoEngage failed twice, was sent again: {', '.join(of_failing)}",
+    )
 
 
-def relative(path: Path) -> Path:
-    """Shorten a path to what a person types."""
-    return path.relative_to(REPOSITORY)
+def tell(task: str, *lines: str) -> None:
+    """Print what a task has done."""
+    for line in lines:
+        say(f"  {task:<13} {line}")
+        task = ""
 
 
 def say(text: str) -> None:

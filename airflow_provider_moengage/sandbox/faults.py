@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import re
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
+from urllib.parse import parse_qs
 
 from airflow_provider_moengage.sandbox.errors import usual_error
 from airflow_provider_moengage.sandbox.messages import JSON_TYPE, Answer, Request, error_answer
@@ -17,6 +19,8 @@ FaultKind = Literal["silence", "reset", "lost-answer", "half-body", "html", "emp
 
 UNANSWERED = ("silence", "reset", "lost-answer")
 WITHOUT_OWN_BODY = ("html", "empty")
+
+_NAMING = frozenset({"name", "segment_id", "cs_id"})
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -44,6 +48,7 @@ class Fault:
     :param fault: what else goes wrong; see :meth:`Sandbox.fail_next`.
     :param method: the HTTP method it strikes, or None for any.
     :param path: a glob for the path as it is on the wire, or None for any.
+    :param segment: the name or the id of the segment that the request names, or None for any request.
     :raises ValueError: when the arguments make no sense, alone or together.
     """
 
@@ -54,6 +59,7 @@ class Fault:
     fault: FaultKind | None = None
     method: str | None = None
     path: str | None = None
+    segment: str | None = None
 
     def __post_init__(self) -> None:
         if self.fault is not None and self.fault not in get_args(FaultKind):
@@ -67,7 +73,7 @@ class Fault:
         object.__setattr__(self, "headers", dict(self.headers))
         for name, value in self.headers.items():
             _check_header(name, value)
-        for key, text in (("method", self.method), ("path", self.path)):
+        for key, text in (("method", self.method), ("path", self.path), ("segment", self.segment)):
             if text is not None and not isinstance(text, str):
                 raise ValueError(f"{key} must be a text, not {text!r}")
         if self.body is not None:
@@ -84,14 +90,12 @@ class Fault:
         if self.fault is None and self.status is None and not self.headers and self.delay == 0:
             raise ValueError("say what is to go wrong: a status, headers, a delay or a fault")
 
-    def strikes(self, method: str, path: str) -> bool:
-        """
-        Say whether a request is to meet this fault.
-
-        :param path: the path as it was on the wire, without the query.
-        """
-        return (self.method is None or self.method.upper() == method) and (
-            self.path is None or fnmatch.fnmatchcase(path, self.path)
+    def strikes(self, request: Request) -> bool:
+        """Say whether a request is to meet this fault."""
+        return (
+            (self.method is None or self.method.upper() == request.method)
+            and (self.path is None or fnmatch.fnmatchcase(request.path, self.path))
+            and (self.segment is None or self.segment in _segments_named_by(request))
         )
 
     def answer(self, request: Request, carry_out: Callable[[Request], Answer]) -> Answer:
@@ -136,7 +140,7 @@ class FaultQueue:
         with self._lock:
             self._faults.extend([fault] * times)
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, request: Request) -> Fault | None:
         """
         Take the first fault that strikes a request off the queue.
 
@@ -144,7 +148,7 @@ class FaultQueue:
         """
         with self._lock:
             for position, fault in enumerate(self._faults):
-                if fault.strikes(method, path):
+                if fault.strikes(request):
                     return self._faults.pop(position)
             return None
 
@@ -168,6 +172,16 @@ def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[
     """
     replaced = {name.lower() for name in others}
     return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **others}
+
+
+def _segments_named_by(request: Request) -> set[str]:
+    """Collect the names and ids of segments in a request: in its path, its query, and its body once that is read."""
+    named = {request.path.rpartition("/")[2], *parse_qs(request.query).get("name", ())}
+    with contextlib.suppress(ValueError, RecursionError):
+        body = json.loads(request.body)
+        if isinstance(body, dict):
+            named.update(value for key, value in body.items() if key in _NAMING and isinstance(value, str))
+    return named
 
 
 def _is_final_status(status: object) -> bool:

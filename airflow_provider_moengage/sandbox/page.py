@@ -130,6 +130,7 @@ def _fault_in_words(fault: Fault) -> str:
         f"headers {', '.join(fault.headers)}" if fault.headers else None,
         f"after {fault.delay:g} s" if fault.delay else None,
         f"on {fault.method or 'any'} {fault.path or '*'}" if fault.method or fault.path else None,
+        f"for {fault.segment}" if fault.segment else None,
     )
     return " ".join(filter(None, words))
 

@@ -256,6 +256,7 @@ class Sandbox:
         fault: FaultKind | None = None,
         method: str | None = None,
         path: str | None = None,
+        segment: str | None = None,
     ) -> None:
         """
         Let the next requests meet a fault. Several calls queue up.
@@ -263,7 +264,7 @@ class Sandbox:
         The faults:
 
         - ``silence`` reads the request and never answers, until the client gives up or the sandbox stops;
-        - ``reset`` resets the connection before the body is read;
+        - ``reset`` resets the connection before anything is carried out;
         - ``lost-answer`` carries the request out, then resets the connection;
         - ``half-body`` announces the true length, sends half of the body, and closes;
         - ``html`` answers 200, or ``status``, with an HTML page, as a proxy does;
@@ -277,6 +278,7 @@ class Sandbox:
         :param fault: one of the faults above.
         :param method: strike only requests of this HTTP method.
         :param path: strike only requests whose path, as it is on the wire, matches this glob.
+        :param segment: strike only requests that name the segment with this name or id.
         :raises ValueError: when the arguments make no sense, alone or together.
         """
         wanted = Fault(
@@ -287,6 +289,7 @@ class Sandbox:
             fault=fault,
             method=method,
             path=path,
+            segment=segment,
         )
         self._faults.add(wanted, times)
 

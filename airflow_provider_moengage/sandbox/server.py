@@ -155,17 +155,17 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if self.server.console.is_for(request):
             self._answer_off_the_record(request)
             return
-        fault = self.server.faults.take(request.method, request.path)
+        fault = self.server.faults.take(request)
         if fault and fault.fault == "reset":
-            self._leave_unanswered(request)
-            self._reset()
+            self._meet(fault, request)
             return
         try:
             request = self._read_body(request)
         except ApiError as error:
             self._refuse(request, error)
             return
-        if fault:
+        # Many a request names its segment in its body.
+        if fault := fault or self.server.faults.take(request):
             self._meet(fault, request)
         else:
             self._send(request, self.server.api.answer(request))
@@ -235,6 +235,9 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
     def _meet(self, fault: Fault, request: Request) -> None:
         if self.server.stopping.wait(fault.delay):
             self._leave_unanswered(request)
+        elif fault.fault == "reset":
+            self._leave_unanswered(request)
+            self._reset()
         elif fault.fault == "silence":
             self._leave_unanswered(request)
             self._discard_until_closed()

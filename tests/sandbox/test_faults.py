@@ -99,6 +99,30 @@ def test_faults_strike_only_what_they_are_meant_for(api: Caller) -> None:
     assert api.sandbox.pending_faults == []
 
 
+def test_a_fault_strikes_the_segment_it_is_meant_for(api: Caller) -> None:
+    spring, autumn = (api.sandbox.add_segment(name=name) for name in ("Spring", "Autumn sale"))
+    api.sandbox.fail_next(2, status=500, segment="Autumn sale")
+    api.sandbox.fail_next(2, status=501, segment=autumn["id"])
+
+    assert api.archive("Spring", spring["id"]).status_code == 202
+    assert api.get(spring["id"]).status_code == 200
+    assert api.list("?name=Spring").status_code == 200
+    assert api.archive("Autumn sale").status_code == 500
+    assert api.list("?name=Autumn%20sale").status_code == 500
+    assert api.archive("renamed", autumn["id"]).status_code == 501
+    assert api.get(autumn["id"]).status_code == 501
+    assert api.sandbox.pending_faults == []
+
+
+def test_a_reset_for_a_segment_changes_nothing_either(api: Caller) -> None:
+    api.sandbox.add_segment(name="Spring")
+    api.sandbox.fail_next(fault="reset", segment="Spring")
+    with pytest.raises(requests.ConnectionError):
+        api.archive("Spring")
+    assert api.sandbox.requests[0].status is None
+    assert not api.sandbox.segments[0]["archived"]
+
+
 def test_delay_waits_first(api: Caller) -> None:
     api.sandbox.fail_next(delay=0.05)
     api.sandbox.fail_next(delay=0.05, status=503)

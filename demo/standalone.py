@@ -1,0 +1,266 @@
+"""A whole Airflow on this machine: `airflow standalone` on free ports, and its REST API."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+SECONDS_TO_START = 180
+SECONDS_TO_PARSE = 120
+SECONDS_TO_RUN = 300
+WAITING_FOR_A_PERSON = ("awaiting_input", "deferred")
+SECONDS_BETWEEN_QUESTIONS = 0.5
+
+BINARIES = Path(sys.executable).parent
+
+
+def _direct_session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+@dataclass
+class Standalone:
+    """
+    Talks to a running Airflow over its REST API.
+
+    :param url: where its api-server listens.
+    :param home: its AIRFLOW_HOME, with its logs and its database.
+    :param settings: the environment of its processes.
+    :param parent: the process that has started all others.
+    """
+
+    url: str
+    home: Path
+    settings: Mapping[str, str]
+    parent: subprocess.Popen[bytes]
+    _session: requests.Session = field(default_factory=_direct_session, repr=False)
+
+    @property
+    def log(self) -> Path:
+        """The output of all its processes."""
+        return self.home / "standalone.log"
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """
+        Send a request to the REST API.
+
+        :param method: its method.
+        :param path: what follows ``/api/v2/``.
+        :param arguments: whatever else requests takes.
+        :return: the parsed answer.
+        :raises requests.HTTPError: when Airflow refuses.
+        """
+        answer = self.text(method, path, **arguments)
+        return json.loads(answer) if answer else None
+
+    def text(self, method: str, path: str, **arguments: Any) -> str:
+        """Send a request to the REST API, and give the answer as it is."""
+        response = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **arguments)
+        response.raise_for_status()
+        return response.text
+
+    def healthy(self) -> bool:
+        """Tell whether all parts of it run."""
+        try:
+            health = self.call("GET", "monitor/health")
+        except requests.RequestException:
+            return False
+        parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        return all(health.get(part, {}).get("status") == "healthy" for part in parts)
+
+    @contextmanager
+    def connection(self, conn_id: str, connection: Mapping[str, Any]) -> Iterator[None]:
+        """Keep a connection in the metadata database for a while."""
+        body = {**connection, "connection_id": conn_id, "extra": json.dumps(connection["extra"])}
+        self.call("POST", "connections", json=body)
+        try:
+            yield
+        finally:
+            self.call("DELETE", f"connections/{conn_id}")
+
+    def trigger(self, dag_id: str, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
+        """
+        Start a DAG run, as soon as the DAG is parsed.
+
+        :param conf: values of the DAG's params.
+        :return: the run's id.
+        """
+        self._wait_for_dag(dag_id)
+        body = {"logical_date": None, "dag_run_id": run_id, "conf": conf or {}}
+        return self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the schedule of a DAG start it."""
+        self._wait_for_dag(dag_id)
+        self.call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
+        """Give the task instances of a run by their task's id; of a mapped task, one of them."""
+        tasks = self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return {task["task_id"]: task for task in tasks}
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
+        """Give the state of each task of a run."""
+        return {task_id: task["state"] for task_id, task in self.tasks(dag_id, run_id).items()}
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Give what a task has returned."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self.call("GET", path, params={"deserialize": "true"})["value"]
+
+    def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """
+        Wait until a task asks a person, and its worker is done with it.
+
+        :return: what the person sees: ``{"subject", "body", "options", ...}``.
+        """
+        waiting = f"the task {task_id} asks a person"
+        self.wait_until(lambda: self.states(dag_id, run_id)[task_id] in WAITING_FOR_A_PERSON, waiting, SECONDS_TO_RUN)
+        # Airflow 3.3 fails a task that goes on before the scheduler has heard that the worker is done. A person is
+        # never so quick.
+        done = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{dag_id}', "
+        done += f"task_id='{task_id}', run_id='{run_id}'"
+        self.wait_until(lambda: done in self.log.read_text(errors="replace"), "its worker is done", SECONDS_TO_RUN)
+        return self.call("GET", self._hitl_path(dag_id, run_id, task_id))
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """Click one of the options of a task that asks a person."""
+        answer = {"chosen_options": [option], "params_input": {}}
+        self.call("PATCH", self._hitl_path(dag_id, run_id, task_id), json=answer)
+
+    @staticmethod
+    def _hitl_path(dag_id: str, run_id: str, task_id: str) -> str:
+        return f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+
+    def wait_until(self, happened: Callable[[], Any], what: str, seconds: float) -> None:
+        """
+        Ask until something has happened.
+
+        :param happened: the question.
+        :param what: what it asks for, in words.
+        :param seconds: how long to ask.
+        :raises TimeoutError: when it does not happen; the message has the end of Airflow's logs.
+        """
+        deadline = time.monotonic() + seconds
+        while not happened():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"In {seconds} s it did not happen that {what}.\n{self._last_words()}")
+            time.sleep(SECONDS_BETWEEN_QUESTIONS)
+
+    def _wait_for_dag(self, dag_id: str) -> None:
+        self.wait_until(lambda: self._knows(dag_id), f"the DAG {dag_id} is parsed", SECONDS_TO_PARSE)
+
+    def _knows(self, dag_id: str) -> bool:
+        try:
+            self.call("GET", f"dags/{dag_id}")
+        except requests.HTTPError:
+            return False
+        return True
+
+    def _last_words(self) -> str:
+        lines = (log.read_text(errors="replace").splitlines()[-80:] for log in self.home.glob("*.log"))
+        return "\n".join(line for log in lines for line in log)
+
+
+@contextmanager
+def running_airflow(home: Path, dags: Path, environment: Mapping[str, str]) -> Iterator[Standalone]:
+    """
+    Start Airflow, and stop every process of it afterwards.
+
+    :param home: the folder of its own, its AIRFLOW_HOME.
+    :param dags: the folder of its DAGs, which are not paused.
+    :param environment: more variables, such as connections.
+    """
+    port, worker_port, triggerer_port = _free_ports(3)
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        **os.environ,
+        "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__BASE_URL": url,
+        # How late a worker may notice that its task has ended. A sensor that is back sooner than that fails.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_port),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggerer_port),
+        **environment,
+    }
+    with started("standalone", settings, home / "standalone.log") as parent:
+        airflow = Standalone(url, home, settings, parent)
+        airflow.wait_until(airflow.healthy, "Airflow is healthy", SECONDS_TO_START)
+        yield airflow
+
+
+@contextmanager
+def started(command: str, settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """
+    Keep a process of Airflow, and all those that it starts, for a while.
+
+    :param command: what follows the word airflow.
+    :param settings: the environment.
+    :param log: the file for its output.
+    """
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [BINARIES / "airflow", command],
+            env=settings,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def kill_family(process: psutil.Process) -> None:
+    """
+    Kill a process and all below it.
+
+    It is suspended first, so that it neither has more children nor reacts to the death of those it has. A running task
+    has a process group of its own: to kill the group is not enough.
+    """
+    with suppress(psutil.NoSuchProcess):
+        process.suspend()
+        for child in process.children():
+            kill_family(child)
+        process.kill()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left: nobody needs its last words, and to ask it takes half a minute."""
+    kill_family(psutil.Process(process.pid))
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

@@ -1,0 +1,119 @@
+"""
+Every week, archive the segments of campaigns that are over, after a person has approved it.
+
+1. find_expired: the campaign segments that have become 90 days old in the week before this run. Each is proposed in
+   one weekly run; later runs do not count it again, though MoEngage goes on to list it.
+2. show_plan: all of them, to read before anything happens. When there are none, nobody is asked.
+3. approve: a person clicks Approve or Reject in Airflow (Browse > Required Actions). Before Airflow 3.1 the run ends
+   here; who agrees triggers the DAG once more with the param "approved".
+4. archive: all of them in one task. Until 180 days later, unarchiving brings them back.
+5. report_room: how near the workspace is to its 1,000 active segments.
+
+The first time, or after some weeks without it, trigger it by hand with a greater "newer_than", such as P2Y.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowSkipException, Param, chain, task
+
+from airflow_provider_moengage.operators.segments import ArchiveSegmentsOperator, ListSegmentsOperator
+
+try:
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
+except (ImportError, AirflowException):  # before Airflow 3.1
+    ApprovalOperator = None
+
+MOST_ACTIVE_SEGMENTS = 1_000
+FILTER_SEGMENTS = ["ELASTIC_SEARCH"]  # a file segment's users are lost for good after 30 days in the archive
+
+with DAG(
+    dag_id="archive_expired_segments",
+    description="Archive the segments of campaigns that are over, after a person has approved it.",
+    doc_md=__doc__,
+    schedule="@weekly",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    params={
+        "name_pattern": Param("camp_*", type="string", description="Which segments belong to campaigns."),
+        "exclude_pattern": Param("*_evergreen", type="string", description="Which of those are never archived."),
+        "older_than": Param("P90D", type="string", description="The age at which a campaign is over."),
+        "newer_than": Param("P97D", type="string", description="What is older was proposed in an earlier week."),
+        "approved": Param(
+            default=False, type="boolean", description="Before Airflow 3.1: archive what the plan shows."
+        ),
+    },
+    tags=["moengage", "example"],
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+):
+    find_expired = ListSegmentsOperator(
+        task_id="find_expired",
+        name_pattern="{{ params.name_pattern }}",
+        exclude_pattern="{{ params.exclude_pattern }}",
+        older_than="{{ params.older_than }}",
+        newer_than="{{ params.newer_than }}",
+        as_of="{{ data_interval_end | default(dag_run.run_after, true) }}",  # the same in every try and every clear
+        types=FILTER_SEGMENTS,
+    )
+
+    @task
+    def show_plan(segments: list[dict[str, Any]]) -> str:
+        """Write what would be archived as a block of code in Markdown, so that a name cannot be more than a text."""
+        if not segments:
+            raise AirflowSkipException("Nothing has expired since last week.")
+        return "\n".join(f"    {segment['created_time'][:10]}  {segment['name']!r}" for segment in segments)
+
+    plan = show_plan(find_expired.output)
+
+    if ApprovalOperator:
+        approve = ApprovalOperator(
+            task_id="approve",
+            subject="Archive {{ ti.xcom_pull(task_ids='find_expired') | length }} expired MoEngage segments?",
+            body=plan,
+            response_timeout=timedelta(days=6),
+            retries=0,
+        )
+    else:
+
+        @task.short_circuit(task_id="approve", ignore_downstream_trigger_rules=False)
+        def was_approved(_: str, params: Any = None) -> bool:
+            """Carry on if whoever has read the plan has triggered the DAG once more, with approved."""
+            return params["approved"]
+
+        approve = was_approved(plan)
+
+    archive = ArchiveSegmentsOperator(
+        task_id="archive",
+        segments=find_expired.output,
+        max_segments=MOST_ACTIVE_SEGMENTS,  # a person has seen how many there are
+        deferrable=True,
+    )
+
+    @task(trigger_rule="none_failed")
+    def report_room(outcome: dict[str, Any] | None, params: Any = None) -> str:
+        """Count the active segments. MoEngage goes on to list archived ones, and does not say which they are."""
+        from airflow_provider_moengage.hooks.moengage import MoEngageHook
+        from airflow_provider_moengage.selection import criteria_of, select
+
+        listed = MoEngageHook().client.list_segments()
+        archived = len(outcome["succeeded"]) if outcome else 0
+        expired = select(
+            listed,
+            criteria_of(
+                now=pendulum.now("UTC"),
+                name_pattern=params["name_pattern"],
+                exclude_pattern=params["exclude_pattern"],
+                older_than=params["older_than"],
+                types=FILTER_SEGMENTS,
+            ),
+        )
+        least, most = len(listed) - expired.matching, len(listed) - archived
+        return (
+            f"{least if least == most else f'{least} to {most}'} of {MOST_ACTIVE_SEGMENTS:,} segments are active: "
+            f"MoEngage lists {len(listed)}, of which this run archived {archived}. {expired.matching} have expired."
+        )
+
+    chain(approve, archive, report_room(archive.output))
