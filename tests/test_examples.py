@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -98,6 +99,68 @@ def test_archive_with_mapping(sandbox, run_dag):
     assert run.state == "success"
     assert [segment["name"] for segment in sandbox.segments if segment["archived"]] == expired
     assert len(sandbox.requests) == 1 + len(expired)
+
+
+@pytest.fixture
+def expiry_without_a_person(monkeypatch):
+    """The DAG as it is before Airflow 3.1, which has nobody to ask: a click on it is in tests/system."""
+    monkeypatch.setitem(sys.modules, "airflow.providers.standard.operators.hitl", None)
+    (dag,) = dags_of(REPOSITORY / "example_dags" / "archive_expired_segments.py")
+    return dag
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_archive_expired_segments(sandbox, run_dag, expiry_without_a_person, approved):
+    week = [timedelta(days=days) for days in (91, 94, 96)]
+    expired = [sandbox.add_segment(name=f"camp_{age.days}", age=age)["name"] for age in week]
+    for name, days in [("camp_young", 80), ("camp_proposed_last_week", 99), ("camp_evergreen", 92), ("other", 92)]:
+        sandbox.add_segment(name=name, age=timedelta(days=days))
+    sandbox.add_segment(name="camp_upload", age=timedelta(days=92), kind="file")
+    set_param(expiry_without_a_person, "approved", approved)
+
+    run = run_dag(expiry_without_a_person)
+
+    archive = "success" if approved else "skipped"
+    assert run.states == {
+        **dict.fromkeys(("find_expired", "show_plan", "approve", "report_room"), "success"),
+        "archive": archive,
+    }
+    assert sorted(segment["name"] for segment in sandbox.segments if segment["archived"]) == expired * approved
+    assert [line.split()[-1] for line in run.xcoms["show_plan"].splitlines()] == [f"'{name}'" for name in expired[::-1]]
+    assert run.xcoms["report_room"] == (
+        "4 to 5 of 1,000 segments are active: MoEngage lists 8, of which this run archived 3. 4 have expired."
+        if approved
+        else "4 to 8 of 1,000 segments are active: MoEngage lists 8, of which this run archived 0. 4 have expired."
+    )
+
+
+def test_nobody_is_asked_when_nothing_has_expired(sandbox, run_dag, expiry_without_a_person):
+    sandbox.add_segment(name="camp_young")
+
+    run = run_dag(expiry_without_a_person)
+
+    assert run.states == {
+        **dict.fromkeys(("find_expired", "report_room"), "success"),
+        **dict.fromkeys(("show_plan", "approve", "archive"), "skipped"),
+    }
+    assert run.xcoms["report_room"].startswith("1 of 1,000 segments are active")
+
+
+def test_a_plan_shows_a_name_as_a_text(sandbox, run_dag, expiry_without_a_person):
+    """Airflow shows the plan as Markdown."""
+    sandbox.add_segment(name="camp_\n\n![x](https://example.com/pixel) {{ conn }}", age=timedelta(days=92))
+
+    run = run_dag(expiry_without_a_person)
+
+    (line,) = run.xcoms["show_plan"].splitlines()
+    assert line.startswith("    2026-")
+    assert line.endswith(r"'camp_\n\n![x](https://example.com/pixel) {{ conn }}'")
+
+
+def set_param(dag, name, value):
+    """Give a param another value, as whoever triggers the DAG does."""
+    for params in (dag.params, *(task.params for task in dag.tasks)):
+        params[name] = value
 
 
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "example_dags").glob("*.py")), ids=lambda file: file.stem)
