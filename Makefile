@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A conda or virtual environment that happens to be active is not the one to install into.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test lint constraints clean
+.PHONY: help demo.playground test lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -17,6 +17,9 @@ help:  ## show this list
 
 demo: .venv/ready  ## archive expired segments of a sandbox with the example DAG on a real Airflow
 	@$(BIN)/python -m demo.run
+
+airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, to look around in; Ctrl-C ends them
+	@exec $(BIN)/python -m demo.playground
 
 test: .venv/ready  ## run all tests
 	@$(BIN)/python -m pytest

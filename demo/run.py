@@ -10,17 +10,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from airflow_provider_moengage.sandbox import RecordedRequest, Sandbox
 from demo.standalone import SECONDS_TO_RUN, Standalone, running_airflow
-
-if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.seeding import SegmentKind
+from demo.workspace import GROUPS, fill
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HOME = REPOSITORY / ".airflow" / "demo"
@@ -29,38 +24,6 @@ FAILING = "camp_old_017"
 ROWS_OF_THE_PLAN = 5
 ARCHIVED = 202
 ENDED = frozenset({"success", "failed", "skipped", "upstream_failed"})
-
-
-@dataclass(frozen=True)
-class Group:
-    """
-    Segments of a kind.
-
-    :param title: what they are.
-    :param name: their name, with a place for a number.
-    :param count: how many they are.
-    :param youngest: the age of the youngest in days; each of the others is a day older than the one before.
-    :param kind: filter or file.
-    """
-
-    title: str
-    name: str
-    count: int
-    youngest: int
-    kind: SegmentKind = "filter"
-
-    def names(self) -> list[str]:
-        """Make their names."""
-        return [self.name.format(f"{number:03}") for number in range(self.count)]
-
-
-GROUPS = (
-    Group("campaign segments, 91 to 270 days old", "camp_old_{}", 180, 91),
-    Group("campaign segments, 1 to 40 days old", "camp_new_{}", 40, 1),
-    Group("file segments of campaigns that are over", "camp_upload_{}", 30, 91, "file"),
-    Group("segments named *_evergreen", "camp_{}_evergreen", 30, 91),
-    Group("segments of other teams", "report_{}", 20, 91),
-)
 
 
 def main() -> int:
@@ -72,9 +35,7 @@ def main() -> int:
     began = time.monotonic()
     HOME.mkdir(parents=True, exist_ok=True)
     with Sandbox() as sandbox:
-        for group in GROUPS:
-            for days, name in enumerate(group.names(), group.youngest):
-                sandbox.add_segment(name=name, kind=group.kind, age=timedelta(days=days))
+        fill(sandbox)
         sandbox.fail_next(2, path="*/archive", segment=FAILING, status=500)
         show_segments(f"MoEngage is a sandbox at {sandbox.url}, with these segments:", sandbox)
         say(

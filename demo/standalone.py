@@ -178,15 +178,16 @@ class Standalone:
 
 
 @contextmanager
-def running_airflow(home: Path, dags: Path, environment: Mapping[str, str]) -> Iterator[Standalone]:
+def running_airflow(home: Path, dags: Path, environment: Mapping[str, str], *, port: int = 0) -> Iterator[Standalone]:
     """
     Start Airflow, and stop every process of it afterwards.
 
     :param home: the folder of its own, its AIRFLOW_HOME.
     :param dags: the folder of its DAGs, which are not paused.
     :param environment: more variables, such as connections.
+    :param port: where it listens, a free port by default, or when this one is taken.
     """
-    port, worker_port, triggerer_port = _free_ports(3)
+    port, worker_port, triggerer_port = free_port(port), free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
     settings = {
         **os.environ,
@@ -258,9 +259,15 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+def free_port(wanted: int = 0) -> int:
+    """
+    Find a port that nobody listens at.
+
+    :param wanted: the one to take if it is free.
+    """
+    try:
+        probe = socket.create_server(("127.0.0.1", wanted))
+    except OSError:
+        return free_port()
+    with probe:
+        return probe.getsockname()[1]

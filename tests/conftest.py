@@ -96,10 +96,20 @@ class Run:
     """A DAG run that has ended."""
 
     state: str
-    states: dict[str, str]
-    xcoms: dict[str, Any]
-    tries: dict[str, int]
+    tasks: dict[str, Any]
     log: str
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {task_id: str(ti.state) for task_id, ti in self.tasks.items()}
+
+    @property
+    def tries(self) -> dict[str, int]:
+        return {task_id: ti.try_number for task_id, ti in self.tasks.items()}
+
+    @property
+    def xcoms(self) -> dict[str, Any]:
+        return {task_id: ti.xcom_pull(task_ids=task_id) for task_id, ti in self.tasks.items()}
 
 
 @pytest.fixture(scope="session")
@@ -123,14 +133,7 @@ def run_dag(airflow_database: None, capfd: pytest.CaptureFixture[str]) -> Callab
         name = "logical_date" if Version("3") <= AIRFLOW_VERSION else "execution_date"
         dag_run = dag.test(**({name: logical_date} if logical_date else {}))
         tasks = {ti.task_id: ti for ti in dag_run.get_task_instances()}
-        log = "".join(capfd.readouterr())
-        return Run(
-            state=str(dag_run.state),
-            states={task_id: str(ti.state) for task_id, ti in tasks.items()},
-            xcoms={task_id: ti.xcom_pull(task_ids=task_id) for task_id, ti in tasks.items()},
-            tries={task_id: ti.try_number for task_id, ti in tasks.items()},
-            log=log,
-        )
+        return Run(state=str(dag_run.state), tasks=tasks, log="".join(capfd.readouterr()))
 
     return run
 
@@ -141,6 +144,15 @@ def _save(dag: Any) -> None:
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.serialized_dag import SerializedDagModel
+
+    DagBundlesManager().sync_bundles_to_db()
+    if Version("3.1") > AIRFLOW_VERSION:
+        from airflow.serialization.serialized_objects import SerializedDAG
+
+        serialized = SerializedDAG.from_dict(SerializedDAG.to_dict(dag))
+        SerializedDAG.bulk_write_to_db("dags-folder", None, [serialized])
+        SerializedDagModel.write_dag(dag, bundle_name="dags-folder")
+        return
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
     try:
@@ -148,7 +160,6 @@ def _save(dag: Any) -> None:
     except ImportError:  # before Airflow 3.2
         from airflow.serialization.serialized_objects import SerializedDAG
 
-    DagBundlesManager().sync_bundles_to_db()
     serialized = LazyDeserializedDAG.from_dag(dag)
     SerializedDAG.bulk_write_to_db("dags-folder", None, [serialized])
     SerializedDagModel.write_dag(serialized, bundle_name="dags-folder")

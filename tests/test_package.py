@@ -30,7 +30,8 @@ def test_airflow_finds_the_provider(airflow_database):
 
     def rows(what):
         command = [program, "providers", what, "--output", "json"]
-        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return json.loads(output[output.index("[{") :])  # Airflow 3.0 logs to the same place
 
     (listed,) = [row for row in rows("list") if row["package_name"] == "airflow-provider-moengage"]
     assert listed["version"] == airflow_provider_moengage.__version__

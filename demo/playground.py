@@ -1,0 +1,77 @@
+"""An Airflow with the example DAGs and a connection, and a sandbox with segments, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import requests
+
+from airflow_provider_moengage.sandbox import Sandbox
+from demo.standalone import Standalone, free_port, running_airflow
+from demo.workspace import fill
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+HOME = REPOSITORY / ".airflow" / "standalone"
+CONNECTION = "moengage_default"
+SETTINGS = {
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+    "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> int:
+    """
+    Start both, and stop them at Ctrl-C.
+
+    :return: the exit code.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _end)
+    HOME.mkdir(parents=True, exist_ok=True)
+    with suppress(KeyboardInterrupt), Sandbox(port=free_port(8900)) as sandbox:
+        fill(sandbox)
+        # What the params of the examples name.
+        sandbox.add_segment(name="camp_diwali_2026", source="DASHBOARD")
+        sandbox.add_segment(name="camp_cities", id="63d8cec0c085939e6c1ab727")
+        say("Airflow starts; the first time it creates its database ...")
+        with running_airflow(HOME, REPOSITORY / "example_dags", SETTINGS, port=8080) as airflow:
+            # One that was killed has left its own, which leads to a sandbox that is gone.
+            with suppress(requests.HTTPError):
+                airflow.call("DELETE", f"connections/{CONNECTION}")
+            with airflow.connection(CONNECTION, sandbox.connection):
+                say(
+                    f"\n  Airflow   {airflow.url}  (the example DAGs, and the connection {CONNECTION})"
+                    f"\n  MoEngage  {sandbox.url}  (its sandbox, {len(sandbox.segments)} segments)"
+                    "\n\nCtrl-C ends both."
+                )
+                wait_for_the_end(airflow)
+    say("\nBoth have ended.")
+    return 0
+
+
+def wait_for_the_end(airflow: Standalone) -> None:
+    """Wait until somebody ends it."""
+    airflow.parent.wait()
+    say(f"Airflow has ended by itself; its log is {airflow.log.relative_to(REPOSITORY)}.")
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    # The first signal ends the wait. Those that follow must not interrupt what comes then.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The tests on every supported Airflow and Python: `make matrix`."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+
+# The newest patch of each Airflow, with the other packages as they were when it came: it breaks with later ones.
+# The newest Airflow, with the packages of constraints.txt, is what `make test` runs.
+AIRFLOWS = {
+    "2.11.2": ("2026-06-30", ("3.10", "3.11", "3.12")),
+    "3.0.6": ("2025-09-30", ("3.10", "3.11", "3.12")),
+    "3.1.8": ("2026-03-31", ("3.10", "3.11", "3.12", "3.13")),
+    "3.2.2": ("2026-06-30", ("3.10", "3.11", "3.12", "3.13")),
+    "3.3.2": (None, ("3.10", "3.11", "3.12", "3.13")),
+}
+
+
+# What is run before anything lands: every Airflow, every Python.
+CHECKED = {("2.11.2", "3.10"), ("3.0.6", "3.12"), ("3.1.8", "3.13"), ("3.2.2", "3.12")}
+
+
+@nox.session
+@nox.parametrize(
+    ("airflow", "python"),
+    [
+        nox.param(airflow, python, id=f"{airflow}-{python}", tags=["ci"] if (airflow, python) in CHECKED else [])
+        for airflow, (_, pythons) in AIRFLOWS.items()
+        for python in pythons
+    ],
+)
+def tests(session: nox.Session, airflow: str) -> None:
+    """Run pytest, with the arguments that follow `--`."""
+    date, _ = AIRFLOWS[airflow]
+    of_its_time = ["--constraint", "constraints.txt"]
+    if date:
+        # Of common-compat we need more than the first versions, and it supports all of these.
+        of_its_time = [
+            "--exclude-newer",
+            date,
+            "--exclude-newer-package",
+            "apache-airflow-providers-common-compat=false",
+        ]
+    dependencies = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev")
+    session.install(*of_its_time, f"apache-airflow=={airflow}", "--editable", ".", *dependencies)
+    session.run("pytest", "-p", "no:cacheprovider", *session.posargs)
