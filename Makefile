@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A conda or virtual environment that happens to be active is not the one to install into.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
-.PHONY: help demo.playground test lint constraints clean
+.PHONY: help demo airflow test matrix bench lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -24,6 +24,13 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 test: .venv/ready  ## run all tests
 	@$(BIN)/python -m pytest
 
+matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPTIONS='-s "tests(2.11.2-3.10)" -- tests/client'
+	@PYENV_VERSION="$$(pyenv versions --bare 2>/dev/null | grep -E '^3\.1[0-3]\.' | paste -sd:)" \
+		UV_SYSTEM_CERTS=1 $(BIN)/nox $(OPTIONS)
+
+bench: .venv/bench/ready  ## measure, print the figures and write them to tests/benchmarks/results.json; OPTIONS=--help
+	@.venv/bench/bin/python -m tests.benchmarks $(OPTIONS)
+
 lint: .venv/ready  ## ruff (format and rules) and mypy (strict)
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
@@ -34,7 +41,7 @@ constraints: .venv/ready  ## look up newer versions of everything and pin them
 		--group dev pyproject.toml --output-file constraints.txt
 
 clean:  ## remove everything that the other commands made
-	rm -rf .venv .airflow .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .airflow .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -44,4 +51,11 @@ clean:  ## remove everything that the other commands made
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
 		--group dev --editable .
+	@touch $@
+
+.venv/bench/ready: .venv/ready tests/benchmarks/requirements.txt
+	@echo 'Setting up .venv/bench, once ...'
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv/bench
+	@$(UV) pip install --quiet --python .venv/bench/bin/python --constraint constraints.txt \
+		--build-constraint constraints.txt --requirement tests/benchmarks/requirements.txt --editable .
 	@touch $@

@@ -74,7 +74,7 @@ def run_dag(airflow: Standalone, sandbox: Sandbox) -> dict[str, str | None]:
     question = airflow.question(DAG_ID, run_id, "approve")
     tell("find_expired", f"{len(sandbox.requests)} request, which lists all {len(sandbox.segments)} segments")
     plan = question["body"].splitlines()
-    tell("show_plan", *(line.strip() for line in plan[:ROWS_OF_THE_PLAN]), f"... {len(plan)} segments in all")
+    tell("show_plan", *plan[:ROWS_OF_THE_PLAN], f"... {len(plan)} segments in all")
     tell("approve", f"{question['subject']} The demo clicks Approve.")
     airflow.answer(DAG_ID, run_id, "approve", "Approve")
     airflow.wait_until(

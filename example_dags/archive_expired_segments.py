@@ -14,6 +14,7 @@ The first time, or after some weeks without it, trigger it by hand with a greate
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -24,11 +25,21 @@ from airflow_provider_moengage.operators.segments import ArchiveSegmentsOperator
 
 try:
     from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+    WITHOUT_A_PERSON = {}
 except (ImportError, AirflowException):  # before Airflow 3.1
     ApprovalOperator = None
+    WITHOUT_A_PERSON = {"approved": Param(default=False, type="boolean", description="Archive what the plan shows.")}
 
 MOST_ACTIVE_SEGMENTS = 1_000
 FILTER_SEGMENTS = ["ELASTIC_SEARCH"]  # a file segment's users are lost for good after 30 days in the archive
+
+
+def as_code(name: str) -> str:
+    """Write a name in Markdown so that it cannot be more than a text."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", name)), default=0))
+    return f"{fence}{name!r}{fence}"
+
 
 with DAG(
     dag_id="archive_expired_segments",
@@ -42,9 +53,7 @@ with DAG(
         "exclude_pattern": Param("*_evergreen", type="string", description="Which of those are never archived."),
         "older_than": Param("P90D", type="string", description="The age at which a campaign is over."),
         "newer_than": Param("P97D", type="string", description="What is older was proposed in an earlier week."),
-        "approved": Param(
-            default=False, type="boolean", description="Before Airflow 3.1: archive what the plan shows."
-        ),
+        **WITHOUT_A_PERSON,
     },
     tags=["moengage", "example"],
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
@@ -61,10 +70,10 @@ with DAG(
 
     @task
     def show_plan(segments: list[dict[str, Any]]) -> str:
-        """Write what would be archived as a block of code in Markdown, so that a name cannot be more than a text."""
+        """Write what would be archived as a list in Markdown."""
         if not segments:
             raise AirflowSkipException("Nothing has expired since last week.")
-        return "\n".join(f"    {segment['created_time'][:10]}  {segment['name']!r}" for segment in segments)
+        return "\n".join(f"- {segment['created_time'][:10]} {as_code(segment['name'])}" for segment in segments)
 
     plan = show_plan(find_expired.output)
 

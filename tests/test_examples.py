@@ -126,7 +126,9 @@ def test_archive_expired_segments(sandbox, run_dag, expiry_without_a_person, app
         "archive": archive,
     }
     assert sorted(segment["name"] for segment in sandbox.segments if segment["archived"]) == expired * approved
-    assert [line.split()[-1] for line in run.xcoms["show_plan"].splitlines()] == [f"'{name}'" for name in expired[::-1]]
+    assert [line.split()[-1] for line in run.xcoms["show_plan"].splitlines()] == [
+        f"`'{name}'`" for name in expired[::-1]
+    ]
     assert run.xcoms["report_room"] == (
         "4 to 5 of 1,000 segments are active: MoEngage lists 8, of which this run archived 3. 4 have expired."
         if approved
@@ -148,13 +150,13 @@ def test_nobody_is_asked_when_nothing_has_expired(sandbox, run_dag, expiry_witho
 
 def test_a_plan_shows_a_name_as_a_text(sandbox, run_dag, expiry_without_a_person):
     """Airflow shows the plan as Markdown."""
-    sandbox.add_segment(name="camp_\n\n![x](https://example.com/pixel) {{ conn }}", age=timedelta(days=92))
+    sandbox.add_segment(name="camp_\n\n``![x](https://example.com/pixel) {{ conn }}", age=timedelta(days=92))
 
     run = run_dag(expiry_without_a_person)
 
     (line,) = run.xcoms["show_plan"].splitlines()
-    assert line.startswith("    2026-")
-    assert line.endswith(r"'camp_\n\n![x](https://example.com/pixel) {{ conn }}'")
+    assert line.startswith("- 2026-")
+    assert line.endswith(r"```'camp_\n\n``![x](https://example.com/pixel) {{ conn }}'```")
 
 
 def set_param(dag, name, value):

@@ -38,7 +38,7 @@ def test_a_person_approves_or_rejects(airflow):
         (weekly,) = scheduled_runs(airflow)
         question = airflow.question(DAG_ID, weekly, "approve")
         assert question["subject"] == "Archive 1 expired MoEngage segments?"
-        assert question["body"].split()[1:] == ["'camp_expired'"]
+        assert question["body"].split()[2:] == ["`'camp_expired'`"]
         airflow.answer(DAG_ID, weekly, "approve", "Approve")
         wait_for_the_end(airflow, weekly)
         assert archived(sandbox) == ["camp_expired"]

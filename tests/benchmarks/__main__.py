@@ -1,0 +1,49 @@
+"""Measure, print the figures, and keep the raw ones: ``make bench``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tests.benchmarks import bulk
+from tests.benchmarks.machine import facts
+from tests.benchmarks.show import lines_of, say
+
+# To add a benchmark, add its module: measure(options) gives what goes into the JSON, and report(figures) its lines.
+BENCHMARKS = {"bulk": bulk}
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in options.only or BENCHMARKS:
+        benchmark = BENCHMARKS[name]
+        machine = facts()
+        figures = benchmark.measure(options)
+        # After each of them: who stops the next one keeps this.
+        results[name] = {"machine": machine, **figures}
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        say("\n".join(["", *benchmark.report(figures), "", *lines_of(machine), ""]))
+    say(f"The raw figures are in tests/benchmarks/{RESULTS.name}.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="measure this one; may be repeated")
+    parser.add_argument("--segments", type=_segments, default=1_000, help="bulk: how many at most (default: 1000)")
+    return parser
+
+
+def _segments(text: str) -> int:
+    count = int(text)
+    if not bulk.FEW < count <= bulk.MOST:
+        raise argparse.ArgumentTypeError(f"must be more than {bulk.FEW} and at most {bulk.MOST}")
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(main())
