@@ -6,6 +6,16 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+_ASSETS = "airflow_provider_moengage.assets"
+_ASSET_URIS = [
+    {
+        "schemes": ["moengage"],
+        "handler": f"{_ASSETS}.sanitize_uri",
+        "factory": f"{_ASSETS}.create_asset",
+        "to_openlineage_converter": f"{_ASSETS}.convert_asset_to_openlineage",
+    }
+]
+
 
 def get_provider_info() -> dict[str, Any]:
     """
@@ -25,4 +35,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "MoEngage",
             }
         ],
+        "extra-links": ["airflow_provider_moengage.links.SegmentLink"],
+        "asset-uris": _ASSET_URIS,
+        "dataset-uris": _ASSET_URIS,  # their name before Airflow 3
     }

@@ -37,7 +37,7 @@ def test_a_snippet_runs(snippet, sandbox, run_dag, tmp_path, request):
         (test,) = [value for name, value in namespace.items() if name.startswith("test_")]
         test(request.getfixturevalue("moengage_sandbox"))
     elif "with DAG(" in snippet:
-        (dag,) = dags_of(file)
+        dag = dags_of(file)[0]
         assert run_dag(dag).state == "success"
     else:
         exec(compile(snippet, file, "exec"), {})  # noqa: S102 - our own README

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from airflow_provider_moengage.client.answers import parse
-
 _SHOWN_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 1_000
 _FACT_CHARACTERS = 200
@@ -381,6 +379,8 @@ def _one_line(text: str, most: int = _MESSAGE_CHARACTERS) -> str:
 
 def _details(text: str) -> dict[str, Any]:
     """Unpack either envelope: v2 is flat, v3 keeps its code and message below ``error``."""
+    from airflow_provider_moengage.client.answers import parse
+
     try:
         answer = parse(text)
     except ValueError:

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_moengage.client.errors import MoEngageError, shown
 from airflow_provider_moengage.failures import MoEngageRetryPolicy, failing_for_good
+from airflow_provider_moengage.links import SegmentLink, note_segment_page
 
 if TYPE_CHECKING:
     import jinja2
@@ -107,7 +108,38 @@ class _SegmentOperator(BaseOperator):
         )
 
 
-class _ArchivalOperator(_SegmentOperator):
+class _OneSegmentOperator(_SegmentOperator):
+    """What the operators that change one segment share: the link to it, and the events of its assets."""
+
+    operator_extra_links = (SegmentLink(),)
+    segment_page = ""
+    """Where people see the segment, once that is known."""
+
+    segment_id: str | None
+    _verb = ""
+
+    def _change(self, context: Context) -> dict[str, Any]:
+        from airflow_provider_moengage.assets import check_outlets, tell_outlets
+
+        client = self.hook.client
+        note_segment_page(self, context, self.segment_id)
+        check_outlets(self.outlets, self.segment_id)
+        answer = self._call(client)
+        if self.segment_id is None and answer.get("cs_id"):
+            note_segment_page(self, context, answer["cs_id"])
+            check_outlets(self.outlets, answer["cs_id"])
+        tell_outlets(self.outlets, context, {"action": self._verb, **self._changed(answer)})
+        return answer
+
+    def _call(self, client: MoEngageClient) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _changed(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Give what an event is to tell of the segment."""
+        raise NotImplementedError
+
+
+class _ArchivalOperator(_OneSegmentOperator):
     """What archive and unarchive share: which segment."""
 
     template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
@@ -148,6 +180,9 @@ class _ArchivalOperator(_SegmentOperator):
             return content
         return super().render_template(content, context, jinja_env, seen_oids)
 
+    def _changed(self, answer: dict[str, Any]) -> dict[str, Any]:
+        return {"name": answer.get("cs_name", self.name)}
+
 
 class ArchiveSegmentOperator(_ArchivalOperator):
     """
@@ -158,6 +193,10 @@ class ArchiveSegmentOperator(_ArchivalOperator):
 
     Returns the server's answer as XCom: ``{"message": ..., "success": true, "cs_name": ...}``. Fails without a retry
     when there is no such segment, the key is wrong, or a parameter cannot be used.
+
+    The task's page in Airflow has a link to the segment. An outlet made by
+    :func:`~airflow_provider_moengage.assets.create_asset` gets what has changed as the ``extra`` of its event; one of
+    another segment fails the task.
 
     :param name: name of the segment. (templated)
     :param segment_id: id of the segment, which wins over the name. (templated)
@@ -171,8 +210,10 @@ class ArchiveSegmentOperator(_ArchivalOperator):
         default is Airflow's ``[operators] default_deferrable``.
     """
 
-    def _change(self, context: Context) -> dict[str, Any]:
-        answer = self.hook.client.archive_segment(self.name, self.segment_id)
+    _verb = "archive"
+
+    def _call(self, client: MoEngageClient) -> dict[str, Any]:
+        answer = client.archive_segment(self.name, self.segment_id)
         self.log.info(
             "Archived the segment %s. MoEngage no longer shows an archived segment after 180 days: if it was active "
             "until now, it can be unarchived until %s.",
@@ -192,6 +233,10 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
     Returns the server's answer as XCom: ``{"message": ..., "success": true, "cs_name": ...}``. Fails without a retry
     when there is no such segment, the key is wrong, or a parameter cannot be used.
 
+    The task's page in Airflow has a link to the segment. An outlet made by
+    :func:`~airflow_provider_moengage.assets.create_asset` gets what has changed as the ``extra`` of its event; one of
+    another segment fails the task.
+
     :param name: name of the segment. (templated)
     :param segment_id: id of the segment, which wins over the name. (templated)
     :param created_time: when it was created, for a segment of :class:`ListSegmentsOperator`: its name and id are then
@@ -204,8 +249,10 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
         default is Airflow's ``[operators] default_deferrable``.
     """
 
-    def _change(self, context: Context) -> dict[str, Any]:
-        answer = self.hook.client.unarchive_segment(self.name, self.segment_id)
+    _verb = "unarchive"
+
+    def _call(self, client: MoEngageClient) -> dict[str, Any]:
+        answer = client.unarchive_segment(self.name, self.segment_id)
         self.log.info("Unarchived the segment %s.", shown(str(answer.get("cs_name", self.name))))
         return answer
 
@@ -436,7 +483,7 @@ class UnarchiveSegmentsOperator(_ArchivalsOperator):
         return client.unarchive_segment
 
 
-class UpdateSegmentOperator(_SegmentOperator):
+class UpdateSegmentOperator(_OneSegmentOperator):
     """
     Replace the filters of a filter segment, for example when a pipeline has fresh data.
 
@@ -448,6 +495,10 @@ class UpdateSegmentOperator(_SegmentOperator):
     "description", "included_filters"}``. Fails without a retry when MoEngage refuses the update (a file, internal,
     imported or archived segment; a taken name; filters that another segment has; a definition that is circular or too
     large), when there is no such segment, the key is wrong, or a parameter cannot be used.
+
+    The task's page in Airflow has a link to the segment. An outlet made by
+    :func:`~airflow_provider_moengage.assets.create_asset` gets what has changed as the ``extra`` of its event; one of
+    another segment fails the task.
 
     :param segment_id: id of the segment. (templated)
     :param included_filters: who is in it, ``{"filter_operator": "and" | "or", "filters": [...]}``. (templated)
@@ -470,6 +521,9 @@ class UpdateSegmentOperator(_SegmentOperator):
     )
     template_fields_renderers = {"included_filters": "json", "excluded_filters": "json"}  # noqa: RUF012 - as Airflow types it
 
+    segment_id: str
+    _verb = "update"
+
     def __init__(
         self,
         *,
@@ -487,8 +541,8 @@ class UpdateSegmentOperator(_SegmentOperator):
         self.updated_by = updated_by
         self.excluded_filters = excluded_filters
 
-    def _change(self, context: Context) -> dict[str, Any]:
-        segment = self.hook.client.update_segment(
+    def _call(self, client: MoEngageClient) -> dict[str, Any]:
+        segment = client.update_segment(
             self.segment_id,
             self.included_filters,
             name=self.name,
@@ -498,6 +552,9 @@ class UpdateSegmentOperator(_SegmentOperator):
         name, description = (shown(str(segment.get(key))) for key in ("name", "description"))
         self.log.info("Updated the segment %s. It is now: %s", name, description)
         return segment
+
+    def _changed(self, answer: dict[str, Any]) -> dict[str, Any]:
+        return {"name": answer.get("name"), "updated_time": answer.get("updated_time")}
 
     def render_template(
         self,

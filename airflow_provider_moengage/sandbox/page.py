@@ -156,7 +156,11 @@ def _segment(segment: Segment, now: datetime) -> tuple[str, str, str]:
     kind = f"file, {segment.users_at(now):,} users" if segment.definition is None else "filter"
     if segment.externally_managed:
         kind += f", managed by {segment.source}"
-    name = f'<bdi class="name">{_text(segment.name)}</bdi><span class="note">{_text(kind)} &middot; {segment.id}</span>'
+    # The link of a task leads to the anchor.
+    name = (
+        f'<bdi class="name" id="{segment.id.lower()}">{_text(segment.name)}</bdi>'
+        f'<span class="note">{_text(kind)} &middot; {segment.id}</span>'
+    )
     return name, _state(segment, now), f'<span class="number">{_duration(now - segment.created_time)}</span>'
 
 

@@ -23,6 +23,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
 from airflow_provider_moengage.failures import failing_for_good
+from airflow_provider_moengage.links import SegmentLink, note_segment_page
 from airflow_provider_moengage.waiting import ConnectionChangedError, GaveUpWaitingError, Patience, Trouble, wanted
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ class SegmentExistsSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("segment_id", "name", "moengage_conn_id")
+    operator_extra_links = (SegmentLink(),)
+
+    segment_page = ""
+    """Where people see the segment, once it was found."""
 
     def __init__(
         self,
@@ -120,6 +125,8 @@ class SegmentExistsSensor(BaseSensorOperator):
                 return PokeReturnValue(is_done=False)
             self._asked_wait = 0.0
             self._patience.relax(time.time())
+        if segment:
+            note_segment_page(self, context, segment.get("id"))
         self.log.info("Found %s." if segment else "Not there yet: %s.", self._wanted)
         return PokeReturnValue(is_done=segment is not None, xcom_value=segment)
 
@@ -137,6 +144,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         match event:
             case {"status": "found", "segment": dict(segment)}:
                 self.log.info("Found %s.", self._wanted)
+                note_segment_page(self, context, segment.get("id"))
                 return segment
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)

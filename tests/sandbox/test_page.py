@@ -152,6 +152,11 @@ def test_its_policy_lets_nothing_in(api: Caller) -> None:
     assert not re.search(r"(src|href)=\"(?!data:,|#)", api("GET", "/").text)
 
 
+def test_each_segment_has_an_anchor_by_its_id(api: Caller) -> None:
+    segment = api.sandbox.add_segment(name="Spring", id="63D8CEC0c085939e6c1ab727")
+    assert api("GET", "/").text.count(f'id="{segment["id"].lower()}"') == 1
+
+
 def test_it_stays_small_however_many_segments_there_are(api: Caller) -> None:
     for number in range(1_000):
         api.sandbox.add_segment(name=f"segment {number}", age=timedelta(seconds=number))
@@ -227,6 +232,24 @@ def test_a_browser_keeps_what_a_person_selects(browser: Page) -> None:
         browser.evaluate("getSelection().removeAllRanges(), 1")
         sandbox.add_segment(name="later")
         wait_until(lambda: "later" in browser.evaluate("document.body.innerText"))
+
+
+@needs_a_browser
+def test_a_browser_marks_the_segment_that_a_link_leads_to(browser: Page) -> None:
+    with Sandbox() as sandbox:
+        ids = [sandbox.add_segment(name=f"segment {number}", id=f"{number:024X}")["id"] for number in range(100)]
+        browser.events.clear()
+        browser.open(f"{sandbox.url}/#{ids[3].lower()}", width=1200, height=800, mobile=False)
+        marked = "[...document.querySelectorAll('.linked .name')].map(name => name.innerText).join()"
+        assert browser.evaluate(marked) == "segment 3"
+        top = "document.querySelector('.linked').getBoundingClientRect().top"
+        assert 0 <= browser.evaluate(top) < 800
+        sandbox.add_segment(name="just now")
+        wait_until(lambda: "just now" in browser.evaluate("document.body.innerText"))
+        assert browser.evaluate(marked) == "segment 3"
+        browser.evaluate(f"location.hash = '{ids[50].lower()}', 1")
+        wait_until(lambda: browser.evaluate(marked) == "segment 50")
+        assert browser.complaints() == []
 
 
 @needs_a_browser
