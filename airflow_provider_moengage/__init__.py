@@ -23,6 +23,8 @@ def get_provider_info() -> dict[str, Any]:
 
     :return: the provider's metadata, in the shape of Airflow's ``provider_info.schema.json``.
     """
+    from airflow_provider_moengage import connection_form
+
     return {
         "package-name": "airflow-provider-moengage",
         "name": "MoEngage",
@@ -33,6 +35,7 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "moengage",
                 "hook-class-name": "airflow_provider_moengage.hooks.moengage.MoEngageHook",
                 "hook-name": "MoEngage",
+                **connection_form.metadata(),
             }
         ],
         "extra-links": ["airflow_provider_moengage.links.SegmentLink"],

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import check_api_key, check_seconds, check_text, check_workspace_id
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
     from airflow_provider_moengage.client.retry import RetryPolicy
 
-# A well-formed id that no segment has: looking for it proves the credentials and costs one of 4,000 gets a day.
-_NO_SEGMENT = "0" * 24
+# What Airflow shows, and its form may send, in place of a saved password.
+_MASK = "***"
 
 
 class NoConnectionError(InvalidInputError):
@@ -66,12 +66,29 @@ class MoEngageHook(BaseHook):
 
         :raises InvalidInputError: when the connection is missing or cannot work; the message says why.
         """
-        check_text("moengage_conn_id", self.moengage_conn_id)
-        try:
-            connection = self.get_connection(self.moengage_conn_id)
-        except AirflowNotFoundException:
-            raise self._no_connection() from None
-        return client_of(connection, self.retry)
+        return client_of(self._connection(), self.retry)
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """
+        Give the form's fields to Airflow before 3.2; newer ones read the provider's metadata.
+
+        :return: the fields of the extra by name.
+        """
+        from airflow_provider_moengage import connection_form
+
+        return connection_form.widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """
+        Give the form's other labels to Airflow before 3.2; newer ones read the provider's metadata.
+
+        :return: which fields are hidden, and what the others are called.
+        """
+        from airflow_provider_moengage import connection_form
+
+        return connection_form.behaviour()
 
     def get_conn(self) -> MoEngageClient:
         """
@@ -102,18 +119,32 @@ class MoEngageHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Try the connection with one authenticated GET, without a retry: a person waits for the answer.
+        Try the connection with one authenticated GET, without a retry and for half a minute at most.
 
         :return: whether MoEngage accepts it, and a sentence for the person who pressed the button.
         """
         from airflow_provider_moengage.client.retry import NO_RETRIES
+        from airflow_provider_moengage.hooks.verdict import try_out
 
         try:
-            with MoEngageHook(self.moengage_conn_id, retry=NO_RETRIES).client as client:
-                client.get_segment(_NO_SEGMENT)
-        except MoEngageError as error:
+            connection = self._connection()
+        except InvalidInputError as error:
             return False, str(error)
-        return True, f"MoEngage accepts the credentials of workspace {client.workspace_id} at {client.base_url}."
+        try:
+            # Without the connection's id: the form tests under a random one.
+            client = _client_of(connection, NO_RETRIES)
+        except InvalidInputError as error:
+            retype = "" if connection.password else " Airflow 2 sends no saved key to a test: type it in again."
+            return False, f"The connection cannot be used: {error}{retype}"
+        with client:
+            return try_out(client)
+
+    def _connection(self) -> Connection:
+        check_text("moengage_conn_id", self.moengage_conn_id)
+        try:
+            return self.get_connection(self.moengage_conn_id)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
 
     def _no_connection(self) -> InvalidInputError:
         variable = f"AIRFLOW_CONN_{self.moengage_conn_id.upper()}"
@@ -146,6 +177,11 @@ def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageCli
 
     check_workspace_id("its login (Workspace ID)", connection.login)
     check_api_key("its password (Data API key)", connection.password)
+    if connection.password == _MASK:
+        raise InvalidInputError(
+            f"its password is {_MASK}, which Airflow shows, and its form may send, in place of a saved key. Type the "
+            "Data API key in again."
+        )
     extra = _extra_of(connection)
     base_url = _base_url_of(connection)
     if not base_url and not extra.get("data_center"):
@@ -189,7 +225,7 @@ def _base_url_of(connection: Connection) -> str | None:
         return None
     scheme = connection.schema or ("http" if is_loopback(connection.host) else "https")
     address = connection.host if "://" in connection.host else f"{scheme}://{connection.host}"
-    if connection.port is None:
+    if not connection.port:  # a form sends 0 for none
         return address
     try:
         parts = urlsplit(address)
