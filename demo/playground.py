@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import requests
 
@@ -24,26 +25,27 @@ SETTINGS = {
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def main() -> int:
+def run(home: Path = HOME) -> int:
     """
     Start both, and stop them at Ctrl-C.
 
+    :param home: where Airflow keeps its database and logs.
     :return: the exit code.
     """
     for number in SIGNALS:
         signal.signal(number, _end)
-    HOME.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
     with suppress(KeyboardInterrupt), Sandbox(port=free_port(8900)) as sandbox:
         fill(sandbox)
         # What the params of the examples name.
         sandbox.add_segment(name="camp_diwali_2026", source="DASHBOARD")
         sandbox.add_segment(name="camp_cities", id="63d8cec0c085939e6c1ab727")
         say("Airflow starts; the first time it creates its database ...")
-        with running_airflow(HOME, REPOSITORY / "example_dags", SETTINGS, port=8080) as airflow:
+        with running_airflow(home, REPOSITORY / "example_dags", SETTINGS, port=8080) as airflow:
             # One that was killed has left its own, which leads to a sandbox that is gone.
             with suppress(requests.HTTPError):
                 airflow.call("DELETE", f"connections/{CONNECTION}")
-            with airflow.connection(CONNECTION, sandbox.connection):
+            with airflow.connection(CONNECTION, with_port(sandbox.connection)):
                 say(
                     f"\n  Airflow   {airflow.url}  (the example DAGs, and the connection {CONNECTION})"
                     f"\n  MoEngage  {sandbox.url}  (its sandbox, {len(sandbox.segments)} segments)"
@@ -54,10 +56,16 @@ def main() -> int:
     return 0
 
 
+def with_port(connection: dict[str, Any]) -> dict[str, Any]:
+    """Put the port of the host where Airflow has it: its Test button fails for a connection without one."""
+    host, _, port = connection["host"].rpartition(":")
+    return {**connection, "host": host, "port": int(port)}
+
+
 def wait_for_the_end(airflow: Standalone) -> None:
     """Wait until somebody ends it."""
     airflow.parent.wait()
-    say(f"Airflow has ended by itself; its log is {airflow.log.relative_to(REPOSITORY)}.")
+    say(f"Airflow has ended by itself; its log is {airflow.log}.")
 
 
 def say(text: str) -> None:
@@ -74,4 +82,4 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())
