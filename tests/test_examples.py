@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pendulum
@@ -165,8 +166,45 @@ def set_param(dag, name, value):
         params[name] = value
 
 
+@pytest.mark.skipif(Version("3") > AIRFLOW_VERSION, reason="asset watchers came with Airflow 3")
+def test_update_new_segments():
+    """What it makes of events; tests/system has it started by a real triggerer."""
+    (dag,) = dags_of(REPOSITORY / "example_dags" / "update_new_segments.py")
+    make_updates = dag.get_task("make_updates").python_callable
+    names = {
+        "camp_pune_diwali": "ELASTIC_SEARCH",
+        "camp_delhi_mumbai": "ELASTIC_SEARCH",
+        "camp_everywhere": "ELASTIC_SEARCH",
+        "camp_{{ conn.moengage_default.password }}_pune": "ELASTIC_SEARCH",
+        "camp_upload_pune": "FILE",
+    }
+    events = [
+        SimpleNamespace(extra={"payload": {"name": name, "segment_id": f"id of {name}", "type": kind}})
+        for name, kind in names.items()
+    ]
+
+    class Events:
+        """Airflow's own are no dict either: an asset has no hash on Airflow 3.0."""
+
+        def __getitem__(self, asset):
+            return {"new_campaign_segments": events}[asset.name]
+
+    updates = make_updates(triggering_asset_events=Events())
+
+    assert [(update["segment_id"], update["included_filters"]["filters"][0]["value"]) for update in updates] == [
+        ("id of camp_pune_diwali", ["Pune"]),
+        ("id of camp_delhi_mumbai", ["Delhi", "Mumbai"]),
+        ("id of camp_{{ conn.moengage_default.password }}_pune", ["Pune"]),
+    ]
+
+
+NEED_AIRFLOW_3 = {"update_new_segments": "asset watchers came with Airflow 3"}
+
+
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "example_dags").glob("*.py")), ids=lambda file: file.stem)
 def test_an_example_says_what_it_is_for(file):
+    if Version("3") > AIRFLOW_VERSION and file.stem in NEED_AIRFLOW_3:
+        pytest.skip(NEED_AIRFLOW_3[file.stem])
     for dag in dags_of(file):
         assert dag.doc_md
         assert dag.description

@@ -1,1 +1,1 @@
-"""The trigger, which runs in the triggerer."""
+"""The triggers, which run in the triggerer."""

@@ -28,7 +28,8 @@ SHORTEST_INTERVAL = 1.0
 # More would not be faster: 4 looks of 2 seconds each already spend the 100 gets a minute that MoEngage allows.
 _LOOKS_AT_ONCE = 4
 
-# How soon an address that cannot be reached is looked up again in the connection, which somebody may have mended.
+# How soon an address that cannot be reached, or leads to something else, is looked up again in the connection, which
+# somebody may have mended.
 _SECONDS_BETWEEN_LOOKUPS = 60.0
 
 
@@ -38,7 +39,7 @@ async def looks(
     """
     Look once an interval, for ever, and give an error as an answer like any other.
 
-    Sleeps before the first look too: the sensor has just looked, and a trigger that fires within a second of its
+    Sleeps before the first look too: a sensor has just looked, and a trigger that fires within a second of its
     task's deferral can fail the task. Sleeps longer when the server asks for it.
 
     :param moengage_conn_id: the connection.
@@ -89,8 +90,9 @@ class _Workspace:
             if await self._has_changed_since(client):
                 raise ConnectionChangedError(error.message, status=error.status) from None
             raise
-        except ConnectionFailedError:
-            if time.monotonic() - self._looked_up > _SECONDS_BETWEEN_LOOKUPS:
+        except MoEngageError as error:
+            misled = isinstance(error, ConnectionFailedError) or not error.retryable
+            if misled and time.monotonic() - self._looked_up > _SECONDS_BETWEEN_LOOKUPS:
                 await self._has_changed_since(client)
             raise
 
@@ -124,7 +126,7 @@ class _Workspace:
         try:
             return await MoEngageHook(self._moengage_conn_id, retry=retry).aget_client()
         except NoConnectionError as error:
-            # It was there a moment ago, when the sensor deferred.
+            # It was there when the sensor deferred; whoever watches for an asset waits until it is.
             raise ConnectionUnreadableError(str(error)) from None
 
 

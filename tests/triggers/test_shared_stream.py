@@ -8,7 +8,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
+from airflow_provider_moengage.triggers.segments import SegmentCreatedTrigger, SegmentExistsTrigger
 from tests.support import NOTHING
 
 shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="shared streams came with Airflow 3.3")
@@ -38,6 +38,44 @@ def test_who_shares():
     assert key(name="a") != key(name="a", moengage_conn_id="other")
     assert key(name="a") != key(name="a", poll_interval=60)
     assert key(segment_id="a") is None
+    assert SegmentCreatedTrigger(name_pattern="a*").shared_stream_key() == key(name="a")
+    assert SegmentCreatedTrigger(name_pattern="a*", poll_interval=60).shared_stream_key() == key(
+        name="a", poll_interval=60
+    )
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["sensors_first", "watchers_first"])
+def test_sensors_and_watchers_share_one_request_an_interval(sandbox, order, monkeypatch):
+    """Whichever kind opens the stream."""
+    monkeypatch.setattr("airflow_provider_moengage.triggers.segments._SECONDS_BETWEEN_EVENTS", 0)
+    sensors = [SegmentExistsTrigger(name=f"camp {number}", poll_interval=0.1) for number in range(100)]
+    watchers = [SegmentCreatedTrigger(name_pattern=f"{word} *", poll_interval=0.1) for word in ("camp", "promo")]
+    sandbox.fail_next(2, status=200, body=NOTHING)
+    sandbox.fail_next(status=503)
+    for number in range(100):
+        sandbox.add_segment(name=f"camp {number}")
+    sandbox.add_segment(name="promo 1")
+
+    async def watch(manager, trigger_id, trigger, wanted):
+        key = trigger.shared_stream_key()
+        events = trigger.filter_shared_stream(manager.subscribe(trigger_id=trigger_id, trigger=trigger, key=key))
+        fired = [(await anext(events)).payload["name"] for _ in range(wanted)]
+        await events.aclose()
+        await manager.unsubscribe(trigger_id, key)
+        return fired
+
+    async def all_together():
+        manager = shared_stream.SharedStreamManager()
+        waiting = [wait_for(manager, number, trigger) for number, trigger in enumerate(sensors)]
+        watching = [watch(manager, -1, watchers[0], 100), watch(manager, -2, watchers[1], 1)]
+        return await asyncio.gather(*(waiting + watching)[::order])
+
+    ended = asyncio.run(all_together())[::order]
+
+    assert [event["segment"]["name"] for event in ended[:100]] == [f"camp {number}" for number in range(100)]
+    assert sorted(ended[100]) == sorted(f"camp {number}" for number in range(100))
+    assert ended[101] == ["promo 1"]
+    assert [(request.path, request.query) for request in sandbox.requests] == [("/v3/custom-segments", "")] * 4
 
 
 def test_a_thousand_wait_with_one_request_an_interval(sandbox):

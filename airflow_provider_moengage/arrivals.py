@@ -1,0 +1,138 @@
+"""
+Which segments are new since the last look. Pure: no request, no log.
+
+What is remembered does not grow: a moment before which nothing is new, and the ids of what was created after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import pendulum
+
+from airflow_provider_moengage.client.inputs import check_text
+from airflow_provider_moengage.selection import Criteria, ListedSegment, criteria_of, select
+
+# The clocks of Airflow and of MoEngage differ, and MoEngage may cut a time of creation to whole seconds.
+_CLOCK_DIFFERENCE = timedelta(minutes=1)
+
+# How much later than others of its time a segment may first be listed, by whichever clock and in whichever zone.
+_LATEST = timedelta(days=1)
+
+
+class Look(NamedTuple):
+    """
+    What one look has seen.
+
+    :param created: the new segments, the oldest first.
+    :param known: what is known when all of them have been told.
+    :param warnings: a sentence for each segment that may be new and cannot be read.
+    """
+
+    created: list[ListedSegment]
+    known: Known
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Known:
+    """
+    The segments that are not new.
+
+    :param since: those that were created before.
+    :param ids: of those that were created then or later, the ids, and when each was created.
+    """
+
+    since: pendulum.DateTime
+    ids: Mapping[str, pendulum.DateTime]
+
+    @classmethod
+    def before(cls, now: float) -> Known:
+        """
+        Know all that exists when a watch begins.
+
+        :param now: when it begins, in epoch seconds.
+        :return: all that was created before, a minute left for clocks that differ.
+        """
+        return cls(pendulum.from_timestamp(now) - _CLOCK_DIFFERENCE, {})
+
+    @classmethod
+    def remembered(cls, kept: Any) -> Known | None:
+        """
+        Undo :meth:`as_json`.
+
+        :param kept: what was kept, perhaps by another version; None for nothing.
+        :return: what is known, or None when this version cannot read it.
+        """
+        try:
+            match kept:
+                case {"since": str(since), "ids": dict(ids)}:
+                    return cls(_moment(since), {segment_id: _moment(created) for segment_id, created in ids.items()})
+        except (TypeError, ValueError):
+            pass
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        Write it down.
+
+        :return: values that JSON has.
+        """
+        ids = {segment_id: created.isoformat() for segment_id, created in self.ids.items()}
+        return {"since": self.since.isoformat(), "ids": ids}
+
+    def after(self, segments: Iterable[dict[str, Any]], name_pattern: str, now: float) -> Look:
+        """
+        Look at the segments that are there.
+
+        A segment is looked at once, under the name that it has then: to rename it later does not create it. One that
+        is missing for a while, or was archived, is not new when it is back.
+
+        :param segments: all of the workspace, as the client lists them.
+        :param name_pattern: a glob for the names of those that are wanted.
+        :param now: the time, in epoch seconds.
+        :return: what is new. What is known stays the same when nothing has come.
+        """
+        everything = list(segments)
+        moment = pendulum.from_timestamp(now)
+        listed = select(everything, Criteria(as_of=moment, since=self.since)).segments
+        new = {segment.segment_id: segment.created for segment in listed if segment.segment_id not in self.ids}
+        wanted = select(everything, Criteria(as_of=moment, since=self.since, name_pattern=name_pattern))
+        # An id that is listed twice is one segment.
+        created = {segment.segment_id: segment for segment in wanted.segments if segment.segment_id in new}
+        known = _shortened(Known(self.since, {**self.ids, **new}), moment) if new else self
+        return Look(list(created.values()), known, list(wanted.warnings()))
+
+    def including(self, segment: ListedSegment) -> Known:
+        """
+        Know one more.
+
+        :param segment: one that was new.
+        :return: what is known with it.
+        """
+        return Known(self.since, {**self.ids, segment.segment_id: segment.created})
+
+
+def check_pattern(name_pattern: Any) -> None:
+    """
+    Check the pattern that :meth:`Known.after` takes.
+
+    :param name_pattern: what a user gives.
+    :raises InvalidInputError: when it is no text, blank, or too long.
+    """
+    criteria_of(now=pendulum.now("UTC"), name_pattern=check_text("name_pattern", name_pattern))
+
+
+def _moment(text: str) -> pendulum.DateTime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return pendulum.instance(moment)
+
+
+def _shortened(known: Known, now: pendulum.DateTime) -> Known:
+    since = max(known.since, now - _LATEST)
+    return Known(since, {segment_id: created for segment_id, created in known.ids.items() if created >= since})
