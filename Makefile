@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A conda or virtual environment that happens to be active is not the one to install into.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
-.PHONY: help demo airflow test matrix bench lint constraints clean
+.PHONY: help demo airflow test matrix pictures bench lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -27,6 +27,9 @@ test: .venv/ready  ## run all tests
 matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPTIONS='-s "tests(2.11.2-3.10)" -- tests/client'
 	@PYENV_VERSION="$$(pyenv versions --bare 2>/dev/null | grep -E '^3\.1[0-3]\.' | paste -sd:)" \
 		UV_SYSTEM_CERTS=1 $(BIN)/nox $(OPTIONS)
+
+pictures: .venv/ready  ## take the pictures of the README anew, in a real browser
+	@PICTURES=docs $(BIN)/python -m pytest tests/system/test_user_interface.py
 
 bench: .venv/bench/ready  ## measure, print the figures and write them to tests/benchmarks/results.json; OPTIONS=--help
 	@.venv/bench/bin/python -m tests.benchmarks $(OPTIONS)

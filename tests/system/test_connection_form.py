@@ -1,11 +1,9 @@
-"""The connection form and its Test button, as a real api-server, a real worker and a browser have them."""
+"""The connection form and its Test button, as a real api-server and a real worker have them."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +13,6 @@ from packaging.version import Version
 
 from airflow_provider_moengage.connection_form import EXTRA_FIELDS
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.sandbox.chromium import PROGRAM, Page, chromium
 from tests.system.real_airflow import RealAirflow
 
 pytestmark = pytest.mark.skipif(
@@ -111,77 +108,3 @@ def test_on_a_worker(airflow: RealAirflow, sandbox: Sandbox, password: str, stat
     assert said in answer["result_message"]
     assert "9e2f70" not in answer["result_message"]
     assert len(sandbox.requests) == (0 if password == "***" else 1)
-
-
-class Form:
-    """Fills the form in a browser, as a person does: by clicks and keys."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-
-    def until(self, expression: str) -> Any:
-        deadline = time.monotonic() + SECONDS
-        while not (value := self._page.evaluate(expression)):
-            assert time.monotonic() < deadline, expression
-            time.sleep(0.1)
-        return value
-
-    def click(self, element: str) -> None:
-        place = f"(e => {{e?.scrollIntoView({{block: 'center'}}); const r = e?.getBoundingClientRect(); \
-            return r?.height ? [r.x + r.width / 2, r.y + r.height / 2] : null}})({element})"
-        before = None
-        while (now := self.until(place)) != before:  # what opens or closes above it has come to rest
-            before = now
-            time.sleep(0.1)
-        for event in ("mousePressed", "mouseReleased"):
-            self._page.do("Input.dispatchMouseEvent", type=event, x=now[0], y=now[1], button="left", clickCount=1)
-
-    def press(self, label: str) -> None:
-        self.click(f"[...document.querySelectorAll('button')].find(e => e.innerText.trim() == {json.dumps(label)})")
-
-    def type(self, name: str, text: str) -> None:
-        self.click(f"document.querySelector('input[name={name}]')")
-        self.until(f"document.activeElement.name == '{name}'")
-        self._page.do("Input.insertText", text=text)
-
-    def choose(self, number: int, option: str) -> None:
-        """Choose from the list that is the so-many-th of the page."""
-        self.click(f"document.querySelectorAll('input[role=combobox]')[{number}]")
-        self.click(f"[...document.querySelectorAll('[role=option]')].find(e => e.innerText == {json.dumps(option)})")
-
-
-@contextmanager
-def removed_afterwards(airflow: RealAirflow, conn_id: str) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with suppress(requests.HTTPError):
-            airflow.call("DELETE", f"connections/{conn_id}")
-
-
-@pytest.mark.skipif(not PROGRAM, reason="there is no Chromium here")
-def test_filled_in_by_hand(airflow: RealAirflow, tmp_path: Any) -> None:
-    with removed_afterwards(airflow, "by_hand"), chromium(tmp_path) as page:
-        page.open(f"{airflow.url}/connections", width=1300, height=1900)
-        form = Form(page)
-        form.press("Add Connection")
-        form.type("connection_id", "by_hand")
-        form.choose(0, "MoEngage")
-        form.type("login", "W")
-        form.type("password", "hunter2-hunter2")
-        shown = page.evaluate("document.querySelector('[role=dialog]').innerText")
-        assert "Workspace ID" in shown
-        assert "Data API key" in shown
-        assert "Port" not in shown
-        form.press("Extra Fields")
-        form.choose(1, "03 (India)")
-        form.type("element_read_timeout", "12.5")
-        shown = page.evaluate("document.querySelector('[role=dialog]').innerText")
-        for extra in EXTRA_FIELDS.values():
-            assert extra.label in shown
-            assert extra.description in shown
-        form.press("Save")
-        form.until("!document.querySelector('[role=dialog]')")
-        saved = airflow.call("GET", "connections/by_hand")
-    assert (saved["login"], saved["host"], saved["port"]) == ("W", None, None)
-    assert json.loads(saved["extra"]) == {**UNTOUCHED, "data_center": "03", "read_timeout": 12.5}

@@ -42,7 +42,7 @@ def test_what_ends_the_stream_is_raised():
 
     async def follow(seen):
         async for number in newest(fail()):
-            seen.append(number)  # noqa: PERF401 - what came before the error counts
+            seen.append(number)
 
     seen = []
     with pytest.raises(RuntimeError, match="ended"):

@@ -1,0 +1,195 @@
+"""What `make airflow` starts, used as a person uses it: by clicks and keys, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from airflow_provider_moengage.connection_form import EXTRA_FIELDS
+from demo.standalone import SECONDS_TO_START, Standalone
+from tests.system.settings import needs_shared_streams
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [needs_shared_streams, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")]
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+MILLISECONDS = 120_000
+START = "import sys, pathlib; from demo.playground import run; sys.exit(run(pathlib.Path(sys.argv[1])))"
+KEY = "sandbox-data-api-key"
+
+
+@dataclass
+class Playground:
+    """What runs, and where."""
+
+    airflow: Standalone
+    moengage: str
+
+    def segment(self, **wanted):
+        segments = requests.get(f"{self.moengage}/_sandbox/segments", timeout=30).json()
+        return [segment for segment in segments if wanted.items() <= segment.items()]
+
+
+@pytest.fixture(scope="module")
+def playground(tmp_path_factory) -> Iterator[Playground]:
+    """Start it, and see that Ctrl-C stops every process of it."""
+    home = tmp_path_factory.mktemp("playground")
+    process = subprocess.Popen([sys.executable, "-c", START, home], stdout=subprocess.PIPE, text=True)
+    family = []
+    try:
+        addresses = {}
+        while len(addresses) < 2:
+            line = process.stdout.readline()
+            assert line, "it has ended"
+            if found := re.match(r"  (Airflow|MoEngage) +(\S+)", line):
+                addresses[found[1]] = found[2]
+        family = psutil.Process(process.pid).children(recursive=True)
+        yield Playground(Standalone(addresses["Airflow"], home, {}, process), addresses["MoEngage"])
+        process.send_signal(signal.SIGINT)
+        assert "Both have ended." in process.communicate(timeout=SECONDS_TO_START)[0]
+        assert process.returncode == 0
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert alive == []
+    finally:
+        for member in [*family, psutil.Process(process.pid)] if process.returncode is None else family:
+            if member.is_running():
+                member.kill()
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, playground):
+    sync_api.expect.set_options(timeout=MILLISECONDS)
+    page = browser.new_page(viewport={"width": 1280, "height": 860}, base_url=playground.airflow.url)
+    page.set_default_timeout(MILLISECONDS)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def picture(page, tmp_path):
+    """Take a picture: for the README when `make pictures` asks for it."""
+    folder = Path(os.environ.get("PICTURES") or tmp_path)
+
+    def take(name, element=None):
+        # Colours that still change, and what opens, have come to rest.
+        page.wait_for_timeout(1_000)
+        (element or page).screenshot(path=folder / f"{name}.png")
+        assert (folder / f"{name}.png").stat().st_size > 10_000
+
+    return take
+
+
+def test_the_form_of_a_new_connection(page, playground, picture):
+    page.set_viewport_size({"width": 1280, "height": 1500})
+    page.goto("/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator("input[name=connection_id]").fill("moengage_india")
+    dialog.get_by_role("combobox").first.click()
+    page.get_by_role("option", name="MoEngage", exact=True).click()
+    dialog.locator("input[name=login]").fill("YOUR_WORKSPACE_ID")
+    dialog.locator("input[name=password]").fill("your-data-api-key")
+    for label in ("Host (optional)", "Workspace ID", "Data API key"):
+        sync_api.expect(dialog.get_by_text(label, exact=True)).to_be_visible()
+    for hidden in ("Port", "Schema"):
+        sync_api.expect(dialog.get_by_text(hidden, exact=True)).to_have_count(0)
+
+    dialog.get_by_role("button", name="Extra Fields", exact=True).click()
+    for extra in EXTRA_FIELDS.values():
+        sync_api.expect(dialog.get_by_text(extra.label, exact=True)).to_be_visible()
+        sync_api.expect(dialog.get_by_text(extra.description, exact=True)).to_be_visible()
+    dialog.get_by_role("combobox").nth(1).click()
+    picture("connection-form", dialog)
+    page.get_by_role("option", name="03 (India)").click()
+    dialog.get_by_role("button", name="Save").click()
+    sync_api.expect(dialog).to_be_hidden()
+
+    saved = playground.airflow.call("GET", "connections/moengage_india")
+    playground.airflow.call("DELETE", "connections/moengage_india")
+    assert (saved["conn_type"], saved["login"], saved["host"]) == ("moengage", "YOUR_WORKSPACE_ID", None)
+    assert '"data_center": "03"' in saved["extra"]
+
+
+def test_the_test_button(page, picture):
+    page.goto("/connections")
+    test = page.get_by_role("button", name="Test Connection")
+    answers = []
+    for key in ("another-key", KEY):
+        page.get_by_role("button", name="Edit Connection").click()
+        page.locator("input[name=password]").fill(key)
+        page.get_by_role("button", name="Save").click()
+        sync_api.expect(page.get_by_role("dialog")).to_be_hidden()
+        with page.expect_response("**/connections/test") as response:
+            test.click()
+        answers.append(response.value.json())
+        if key != KEY:
+            reason = page.get_by_text("The Data API key is wrong: the workspace has another.")
+            sync_api.expect(reason).to_be_visible()
+            assert key not in page.content()
+            picture("test-button")
+    assert [answer["status"] for answer in answers] == [False, True]
+    assert answers[1]["message"].startswith("MoEngage accepts the credentials of workspace SANDBOXWORKSPACE")
+
+
+def trigger(page, dag_id):
+    """Trigger a DAG by hand, and give the run's id when its page is there."""
+    page.goto(f"/dags/{dag_id}")
+    page.get_by_role("button", name="Trigger").first.click()
+    dialog = page.get_by_role("dialog").filter(has_text="Run Parameters")
+    dialog.get_by_role("button", name="Trigger", exact=True).last.click()
+    page.wait_for_url("**/runs/manual__*")
+    return page.url.rpartition("/")[2]
+
+
+def test_a_run_ends_green_and_its_link_leads_to_the_segment(page, playground, picture):
+    run_id = trigger(page, "segment_lifecycle")
+    sync_api.expect(page.get_by_text("Success").first).to_be_visible()
+    page.wait_for_function("document.body.innerText.match(/Success/g)?.length >= 5")  # the run, and its four tasks
+
+    page.goto(f"/dags/segment_lifecycle/runs/{run_id}/tasks/update_filters/details")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Open in MoEngage").click()
+    (segment,) = playground.segment(name="camp_diwali_2026")
+    moengage = opened.value
+    assert moengage.url == f"{playground.moengage}/#{segment['id']}"
+    sync_api.expect(moengage.locator(".linked")).to_contain_text("camp_diwali_2026")
+    picture("open-in-moengage")
+
+
+def test_a_person_approves_the_plan_by_clicking(page, playground, picture):
+    dag_id = "archive_expired_segments"
+    run_id = trigger(page, dag_id)
+    playground.airflow.question(dag_id, run_id, "approve")
+    page.goto(f"/dags/{dag_id}/runs/{run_id}/tasks/approve/required_actions")
+    sync_api.expect(page.get_by_text("'camp_old_003'")).to_be_visible()
+    picture("approval")
+    assert playground.segment(archived=True) == []
+
+    page.get_by_role("button", name="Approve").click()
+
+    page.goto(f"/dags/{dag_id}/runs/{run_id}/tasks/report_room")
+    sync_api.expect(page.get_by_text("segments are active: MoEngage lists 302").first).to_be_visible()
+    archived = [segment["name"] for segment in playground.segment(archived=True)]
+    assert "camp_old_003" in archived
+    assert all(name.startswith("camp_old_00") for name in archived)
