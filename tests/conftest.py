@@ -18,7 +18,8 @@ from packaging.version import Version
 
 REPOSITORY = Path(__file__).parents[1]
 AIRFLOW_VERSION = Version(version("apache-airflow"))
-AIRFLOW_HOME = REPOSITORY / ".airflow" / f"tests-{AIRFLOW_VERSION}"
+# A database for each process that runs tests at the same time.
+AIRFLOW_HOME = REPOSITORY / ".airflow" / f"tests-{AIRFLOW_VERSION}{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
 # Airflow reads these when it is first imported.
 os.environ.update(
@@ -41,8 +42,31 @@ DIALECTS = ("seeds", "today")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors on the newest Airflow; an older one warns of what its own libraries have done since."""
+    config.pluginmanager.register(BetweenProcesses())
     if Version("3.3") > AIRFLOW_VERSION:
         config.addinivalue_line("filterwarnings", "default")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and those that share a running Airflow: they take longest, and begin."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "system" else item.path.name))
+    items.sort(key=lambda item: item.path.parent.name != "system")
+
+
+class BetweenProcesses:
+    """Brings what is counted in one process to the one that prints it."""
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["figures"] = FIGURES.as_json()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        FIGURES.join(getattr(node, "workeroutput", {}).get("figures", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 
 class Figures:
     """What was tried and seen, by its name, in the order in which it came up."""
 
     def __init__(self) -> None:
-        self._values: dict[str, float] = {}
-        self._units: dict[str, str] = {}
+        # The sums and the maxima, each with its unit.
+        self._figures: dict[str, tuple[str, float, str]] = {}
 
     def add(self, what: str, number: int = 1) -> None:
         """
@@ -19,7 +17,7 @@ class Figures:
         :param what: what is counted, such as ``bad inputs tried``.
         :param number: how many more of it.
         """
-        self._keep(what, number, "", lambda old, new: old + new)
+        self._keep(what, "sum", number, "")
 
     def most(self, what: str, value: float, unit: str = "") -> None:
         """
@@ -29,7 +27,7 @@ class Figures:
         :param value: one value of it.
         :param unit: what it is measured in.
         """
-        self._keep(what, value, unit, max)
+        self._keep(what, "most", value, unit)
 
     def lines(self) -> list[str]:
         """
@@ -37,12 +35,27 @@ class Figures:
 
         :return: a line each, the values one below the other.
         """
-        width = max(map(len, self._values), default=0)
-        return [f"{what:<{width}}  {value:>9,.6g} {self._units[what]}".rstrip() for what, value in self._values.items()]
+        width = max(map(len, self._figures), default=0)
+        return [f"{what:<{width}}  {value:>9,.6g} {unit}".rstrip() for what, (_, value, unit) in self._figures.items()]
 
-    def _keep(self, what: str, value: float, unit: str, joined: Callable[[float, float], float]) -> None:
-        self._values[what] = joined(self._values[what], value) if what in self._values else value
-        self._units[what] = unit
+    def as_json(self) -> list[tuple[str, str, float, str]]:
+        """Write them down for another process."""
+        return [(what, *figure) for what, figure in self._figures.items()]
+
+    def join(self, others: list[tuple[str, str, float, str]]) -> None:
+        """
+        Add those of another process.
+
+        :param others: what :meth:`as_json` gives there.
+        """
+        for figure in others:
+            self._keep(*figure)
+
+    def _keep(self, what: str, kind: str, value: float, unit: str) -> None:
+        if what in self._figures:
+            before = self._figures[what][1]
+            value = before + value if kind == "sum" else max(before, value)
+        self._figures[what] = (kind, value, unit)
 
 
 FIGURES = Figures()

@@ -6,7 +6,7 @@ import html
 import http.server
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,27 +16,42 @@ import pytest
 
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.demo import demo_segments
+from tests.browser import chromium, needs_a_browser
 from tests.sandbox.calling import Caller, attribute, group, wait_until
-from tests.sandbox.chromium import PROGRAM, Page, chromium
 
 if TYPE_CHECKING:
     import requests
+    from playwright.sync_api import Browser, Page
 
 HOSTILE = "<script>window.owned = 1</script><img src=x onerror='window.owned = 1'>\"' &amp; $facts \u202e \ud800 \x00"
 
-needs_a_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed here")
-
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as page:
-        yield page
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
-def open_page(browser: Page, sandbox: Sandbox, *, phone: bool = False) -> None:
-    browser.events.clear()
-    width, height = (390, 844) if phone else (1200, 800)
-    browser.open(f"{sandbox.url}/", width=width, height=height, mobile=phone)
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a page of the sandbox; at the end it must not have logged an error, of its script or of its policy."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_page(sandbox: Sandbox, fragment: str = "", *, phone: bool = False) -> Page:
+        width, height = (390, 844) if phone else (1200, 800)
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, is_mobile=phone))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.goto(f"{sandbox.url}/{fragment}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    # Whoever stops the sandbox hears of that.
+    assert [complaint for complaint in complaints if "net::ERR" not in complaint] == []
 
 
 def text_of(answer: requests.Response) -> str:
@@ -169,29 +184,28 @@ def test_it_stays_small_however_many_segments_there_are(api: Caller) -> None:
 
 
 @needs_a_browser
-def test_a_browser_shows_it_and_keeps_it_fresh(browser: Page) -> None:
+def test_a_browser_shows_it_and_keeps_it_fresh(opened: Callable[..., Page]) -> None:
     with Sandbox() as sandbox:
         watched_run(sandbox)
-        open_page(browser, sandbox)
-        assert "camp_diwali_2026" in browser.evaluate("document.body.innerText")
-        assert browser.evaluate("getComputedStyle(document.querySelector('section')).borderRadius") == "8px"
+        page = opened(sandbox)
+        assert "camp_diwali_2026" in page.evaluate("document.body.innerText")
+        assert page.evaluate("getComputedStyle(document.querySelector('section')).borderRadius") == "8px"
 
         sandbox.add_segment(name="just now")
-        wait_until(lambda: "just now" in browser.evaluate("document.body.innerText"))
-        assert browser.evaluate("document.querySelectorAll('main').length") == 1
+        wait_until(lambda: "just now" in page.evaluate("document.body.innerText"))
+        assert page.evaluate("document.querySelectorAll('main').length") == 1
         port = int(sandbox.url.rpartition(":")[2])
-        assert browser.complaints() == []
 
-    wait_until(lambda: browser.evaluate("document.getElementById('lost').hidden") is False)
-    assert "just now" in browser.evaluate("document.body.innerText")
+    wait_until(lambda: page.evaluate("document.getElementById('lost').hidden") is False)
+    assert "just now" in page.evaluate("document.body.innerText")
     with another_server(port) as asked:
         wait_until(asked.is_set)
         asked.clear()
         wait_until(asked.is_set)
-    assert "just now" in browser.evaluate("document.body.innerText")
+    assert "just now" in page.evaluate("document.body.innerText")
     with Sandbox(port):
-        wait_until(lambda: browser.evaluate("document.getElementById('lost').hidden") is True)
-        assert "There is none yet." in browser.evaluate("document.body.innerText")
+        wait_until(lambda: page.evaluate("document.getElementById('lost').hidden") is True)
+        assert "There is none yet." in page.evaluate("document.body.innerText")
 
 
 @contextmanager
@@ -220,63 +234,60 @@ def another_server(port: int) -> Iterator[threading.Event]:
 
 
 @needs_a_browser
-def test_a_browser_keeps_what_a_person_selects(browser: Page) -> None:
+def test_a_browser_keeps_what_a_person_selects(opened: Callable[..., Page]) -> None:
     with Sandbox() as sandbox:
         sandbox.add_segment(name="to be copied")
-        open_page(browser, sandbox)
-        browser.evaluate("getSelection().selectAllChildren(document.querySelector('main h2')), 1")
+        page = opened(sandbox)
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('main h2')), 1")
         asked = "performance.getEntriesByType('resource').filter(entry => entry.initiatorType == 'fetch').length"
-        before = browser.evaluate(asked)
-        wait_until(lambda: browser.evaluate(asked) > before + 1)
-        assert browser.evaluate("getSelection().toString()")
-        browser.evaluate("getSelection().removeAllRanges(), 1")
+        before = page.evaluate(asked)
+        wait_until(lambda: page.evaluate(asked) > before + 1)
+        assert page.evaluate("getSelection().toString()")
+        page.evaluate("getSelection().removeAllRanges(), 1")
         sandbox.add_segment(name="later")
-        wait_until(lambda: "later" in browser.evaluate("document.body.innerText"))
+        wait_until(lambda: "later" in page.evaluate("document.body.innerText"))
 
 
 @needs_a_browser
-def test_a_browser_marks_the_segment_that_a_link_leads_to(browser: Page) -> None:
+def test_a_browser_marks_the_segment_that_a_link_leads_to(opened: Callable[..., Page]) -> None:
     with Sandbox() as sandbox:
         ids = [sandbox.add_segment(name=f"segment {number}", id=f"{number:024X}")["id"] for number in range(100)]
-        browser.events.clear()
-        browser.open(f"{sandbox.url}/#{ids[3].lower()}", width=1200, height=800, mobile=False)
+        page = opened(sandbox, f"#{ids[3].lower()}")
         marked = "[...document.querySelectorAll('.linked .name')].map(name => name.innerText).join()"
-        assert browser.evaluate(marked) == "segment 3"
+        assert page.evaluate(marked) == "segment 3"
         top = "document.querySelector('.linked').getBoundingClientRect().top"
-        assert 0 <= browser.evaluate(top) < 800
+        assert 0 <= page.evaluate(top) < 800
         sandbox.add_segment(name="just now")
-        wait_until(lambda: "just now" in browser.evaluate("document.body.innerText"))
-        assert browser.evaluate(marked) == "segment 3"
-        browser.evaluate(f"location.hash = '{ids[50].lower()}', 1")
-        wait_until(lambda: browser.evaluate(marked) == "segment 50")
-        assert browser.complaints() == []
+        wait_until(lambda: "just now" in page.evaluate("document.body.innerText"))
+        assert page.evaluate(marked) == "segment 3"
+        page.evaluate(f"location.hash = '{ids[50].lower()}', 1")
+        wait_until(lambda: page.evaluate(marked) == "segment 50")
 
 
 @needs_a_browser
-def test_a_browser_runs_nothing_that_a_name_contains(browser: Page) -> None:
+def test_a_browser_runs_nothing_that_a_name_contains(opened: Callable[..., Page]) -> None:
     with Sandbox() as sandbox:
         sandbox.add_segment(name=HOSTILE)
-        open_page(browser, sandbox)
+        page = opened(sandbox)
         sandbox.add_segment(name="later")
-        wait_until(lambda: "later" in browser.evaluate("document.body.innerText"))
-        assert browser.evaluate("typeof window.owned") == "undefined"
-        assert browser.evaluate("document.querySelectorAll('img').length") == 0
-        assert "<script>window.owned = 1</script><img" in browser.evaluate("document.body.innerText")
-        assert browser.complaints() == []
+        wait_until(lambda: "later" in page.evaluate("document.body.innerText"))
+        assert page.evaluate("typeof window.owned") == "undefined"
+        assert page.evaluate("document.querySelectorAll('img').length") == 0
+        assert "<script>window.owned = 1</script><img" in page.evaluate("document.body.innerText")
 
 
 @needs_a_browser
 @pytest.mark.parametrize("phone", [False, True])
-def test_nothing_sticks_out_of_the_window(browser: Page, phone: bool, tmp_path: Path) -> None:
+def test_nothing_sticks_out_of_the_window(opened: Callable[..., Page], phone: bool, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         watched_run(sandbox)
         sandbox.add_segment(name="x" * 300, source="y" * 300)
         Caller(sandbox, "")("GET", "/" + "z" * 300)
-        open_page(browser, sandbox, phone=phone)
-        assert browser.evaluate("innerWidth") == (390 if phone else 1200)
-        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page = opened(sandbox, phone=phone)
+        assert page.evaluate("innerWidth") == (390 if phone else 1200)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         overflowing = "[...document.querySelectorAll('section')].filter(s => s.scrollWidth > s.clientWidth).length"
-        assert browser.evaluate(overflowing) == 0
-        assert float(browser.evaluate("getComputedStyle(document.body).fontSize").removesuffix("px")) >= 14
-        browser.screenshot(tmp_path / "page.png")
+        assert page.evaluate(overflowing) == 0
+        assert float(page.evaluate("getComputedStyle(document.body).fontSize").removesuffix("px")) >= 14
+        page.screenshot(path=tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 20_000

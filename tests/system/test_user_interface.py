@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +17,10 @@ import requests
 
 from airflow_provider_moengage.connection_form import EXTRA_FIELDS
 from demo.standalone import SECONDS_TO_START, Standalone
+from tests.browser import chromium, needs_a_browser
 from tests.system.settings import needs_shared_streams
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [needs_shared_streams, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")]
+pytestmark = [needs_shared_streams, needs_a_browser]
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -71,10 +70,8 @@ def playground(tmp_path_factory) -> Iterator[Playground]:
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
