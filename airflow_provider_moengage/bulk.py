@@ -36,6 +36,9 @@ MOST_CALLS_AT_ONCE = 16
 """What ``concurrency`` may be at most, and how many connections a client keeps alive."""
 
 PROGRESS_SECONDS = 5.0
+
+# What was done since then is done once more when the worker is killed without a chance to say goodbye.
+KEEP_SECONDS = 1.0
 """Seconds between two progress lines."""
 
 SERVER_FAILURES_IN_A_ROW = 20
@@ -315,6 +318,20 @@ def ends_the_run(error: MoEngageError) -> bool:
     return isinstance(error, _ENDING)
 
 
+class _Periodic:
+    """Makes a call again and again, the seconds between two of them at least."""
+
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._call = call
+        self._last = time.monotonic()
+
+    def if_due(self) -> None:
+        if time.monotonic() - self._last >= self._seconds:
+            self._call()
+            self._last = time.monotonic()
+
+
 class BulkRun:
     """
     Calls for each segment, a few calls at once, and notes what became of them.
@@ -349,16 +366,17 @@ class BulkRun:
         self._began = time.monotonic()
         self._known = len(report)
 
-    def run(self, tell_progress: Callable[[], None]) -> None:
+    def run(self, tell_progress: Callable[[], None], keep: Callable[[], None]) -> None:
         """
         Do it, until each segment was called for, or something has ended the run: then ``report.ended_by`` says what.
 
-        :param tell_progress: called every few seconds, on this thread.
+        :param tell_progress: called every 5 seconds, on this thread.
+        :param keep: called every second, likewise: writes down what is done.
         :raises KilledError: when it was killed.
         """
         try:
             self._start()
-            self._collect(tell_progress)
+            self._collect(_Periodic(PROGRESS_SECONDS, tell_progress), _Periodic(KEEP_SECONDS, keep))
         except BaseException:
             self._stopping = True
             self._wait_for_calls_under_way()
@@ -420,15 +438,13 @@ class BulkRun:
             return error
         return None
 
-    def _collect(self, tell_progress: Callable[[], None]) -> None:
-        told_at = time.monotonic()
+    def _collect(self, *periodic: _Periodic) -> None:
         while self._working:
             if self._is_killed():
                 raise KilledError(f"The task was killed. {len(self.report.untried)} segments were not tried.")
             self._take(_NAP_SECONDS)
-            if time.monotonic() - told_at >= PROGRESS_SECONDS:
-                told_at = time.monotonic()
-                tell_progress()
+            for call in periodic:
+                call.if_due()
 
     def _wait_for_calls_under_way(self) -> None:
         until = time.monotonic() + _GRACE_SECONDS

@@ -41,13 +41,13 @@ class Standalone:
     :param url: where its api-server listens.
     :param home: its AIRFLOW_HOME, with its logs and its database.
     :param settings: the environment of its processes.
-    :param parent: the process that has started all others.
+    :param parent: the process that has started all others, where there is one.
     """
 
     url: str
     home: Path
     settings: Mapping[str, str]
-    parent: subprocess.Popen[bytes]
+    parent: subprocess.Popen[bytes] | None = None
     _session: requests.Session = field(default_factory=_direct_session, repr=False)
 
     @property
@@ -93,15 +93,22 @@ class Standalone:
         finally:
             self.call("DELETE", f"connections/{conn_id}")
 
-    def trigger(self, dag_id: str, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
+    def trigger(
+        self,
+        dag_id: str,
+        run_id: str | None = None,
+        conf: Mapping[str, Any] | None = None,
+        logical_date: str | None = None,
+    ) -> str:
         """
         Start a DAG run, as soon as the DAG is parsed.
 
         :param conf: values of the DAG's params.
+        :param logical_date: for a DAG that asks for the dates of its run.
         :return: the run's id.
         """
         self._wait_for_dag(dag_id)
-        body = {"logical_date": None, "dag_run_id": run_id, "conf": conf or {}}
+        body = {"logical_date": logical_date, "dag_run_id": run_id, "conf": conf or {}}
         return self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
 
     def unpause(self, dag_id: str) -> None:
@@ -219,13 +226,13 @@ def started(command: str, settings: Mapping[str, str], log: Path) -> Iterator[su
     """
     Keep a process of Airflow, and all those that it starts, for a while.
 
-    :param command: what follows the word airflow.
+    :param command: what follows the word airflow, words that have no spaces.
     :param settings: the environment.
     :param log: the file for its output.
     """
     with log.open("w") as output:
         process = subprocess.Popen(
-            [BINARIES / "airflow", command],
+            [BINARIES / "airflow", *command.split()],
             env=settings,
             stdout=output,
             stderr=subprocess.STDOUT,

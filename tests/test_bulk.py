@@ -33,6 +33,10 @@ def plan(segments: Any, max_segments: int = 1_000, *, include_file_segments: boo
     return bulk.plan_of(segments, max_segments=max_segments, include_file_segments=include_file_segments)
 
 
+def nothing() -> None:
+    """Stand for what is called now and then."""
+
+
 def report_of(number: int) -> Report:
     return Report(Segment(f"camp_{index}") for index in range(number))
 
@@ -169,7 +173,7 @@ class TestRunning:
             with lock:
                 under_way["calls"] -= 1
 
-        BulkRun(call, report, concurrency=3).run(lambda: None)
+        BulkRun(call, report, concurrency=3).run(nothing, nothing)
 
         assert most["calls"] == 3
         assert report.keys_of("succeeded") == [segment.key for segment in report.segments]
@@ -179,7 +183,7 @@ class TestRunning:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            BulkRun(call, report_of(100), concurrency=2).run(lambda: None)
+            BulkRun(call, report_of(100), concurrency=2).run(nothing, nothing)
 
     def test_a_server_that_answers_nobody_ends_it(self):
         """A thousand segments, each tried for a minute, would take hours to say the same."""
@@ -192,7 +196,7 @@ class TestRunning:
                 raise errors.ConnectionFailedError("no route to host")
 
         report = report_of(300)
-        BulkRun(call, report, concurrency=4).run(lambda: None)
+        BulkRun(call, report, concurrency=4).run(nothing, nothing)
 
         assert isinstance(report.ended_by, errors.ConnectionFailedError)
         assert 30 <= len(called) < 150
@@ -205,7 +209,7 @@ class TestRunning:
             raise errors.BadRequestError("externally managed")
 
         report = report_of(100)
-        BulkRun(call, report, concurrency=4).run(lambda: None)
+        BulkRun(call, report, concurrency=4).run(nothing, nothing)
         assert len(report.of("failed")) == 100
         assert report.ended_by is None
 
@@ -215,7 +219,7 @@ class TestRunning:
                 raise errors.RateLimitError("too many", retry_after=3_600)
 
         report = report_of(50)
-        BulkRun(call, report, concurrency=1).run(lambda: None)
+        BulkRun(call, report, concurrency=1).run(nothing, nothing)
         assert report.ended_by.retry_after == 3_600
         assert [len(report.of(result)) for result in ("succeeded", "skipped", "failed")] == [10, 0, 0]
         assert [segment.name for segment in report.untried] == [f"camp_{index}" for index in range(10, 50)]
@@ -233,7 +237,7 @@ class TestRunning:
                 raise errors.ServerError("no")
 
         run = BulkRun(call, report, concurrency=1)
-        run.run(lambda: lines.append(run.progress()))
+        run.run(lambda: lines.append(run.progress()), nothing)
 
         # Ten calls in five seconds, give or take what the queue lets through.
         assert 2 <= len(lines) <= 4
@@ -260,7 +264,7 @@ class TestKilling:
         report = report_of(1_000)
         run = BulkRun(call, report, concurrency=4, is_killed=killed.is_set)
         with pytest.raises(KilledError, match="segments were not tried"):
-            run.run(lambda: None)
+            run.run(nothing, nothing)
 
         assert len(called) < 500
         # Those under way were waited for, since they did not take long.
@@ -276,7 +280,7 @@ class TestKilling:
         run = BulkRun(call, report_of(10), concurrency=2, is_killed=killed.is_set)
         began = time.monotonic()
         with pytest.raises(KilledError):
-            run.run(lambda: None)
+            run.run(nothing, nothing)
         assert time.monotonic() - began < 10
         let_go.set()
 
@@ -287,13 +291,13 @@ class TestKilling:
             called.append(segment)
             time.sleep(0.01)
 
-        def interrupt(seconds):
+        def interrupt(*periodic):
             raise KeyboardInterrupt
 
         run = BulkRun(call, report_of(1_000), concurrency=2)
         run._collect = interrupt
         with pytest.raises(KeyboardInterrupt):
-            run.run(lambda: None)
+            run.run(nothing, nothing)
         so_far = len(called)
         time.sleep(0.2)
         assert len(called) == so_far < 500
@@ -344,7 +348,7 @@ signal.signal(signal.SIGTERM, terminate)
 client = MoEngageClient("SANDBOXWORKSPACE", "sandbox-data-api-key", base_url=sys.argv[1])
 report = Report(Segment(f"camp_{number}") for number in range(100))
 try:
-    BulkRun(lambda segment: client.archive_segment(segment.name), report, concurrency=4).run(lambda: None)
+    BulkRun(lambda segment: client.archive_segment(segment.name), report, concurrency=4).run(lambda: None, lambda: None)
 except SystemExit:
     pathlib.Path(sys.argv[2]).write_text(json.dumps(report.keys_of("succeeded")))
     print("SystemExit", flush=True)
@@ -367,7 +371,7 @@ class TestConnections:
             sandbox.add_segment(name=name)
         report = Report(map(Segment, names))
         with client_of(sandbox, retry=NO_RETRIES) as client:
-            BulkRun(lambda one: client.archive_segment(one.name), report, concurrency=concurrency).run(lambda: None)
+            BulkRun(lambda one: client.archive_segment(one.name), report, concurrency=concurrency).run(nothing, nothing)
         assert len(report.of("succeeded")) == len(sandbox.requests) == 200
         assert len({request.connection for request in sandbox.requests}) <= concurrency
 

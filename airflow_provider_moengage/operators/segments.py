@@ -364,14 +364,16 @@ class _ArchivalsOperator(_SegmentOperator):
 
             def tell_progress() -> None:
                 self.log.info("%s: %s", self._verb, run.progress())
+
+            def keep() -> None:
                 memory.keep(report.keys_of("succeeded", "skipped"))
 
             self.log.info("%s: %d segments, %d at a time.", self._verb, len(report.untried), self.concurrency)
             try:
-                run.run(tell_progress)
+                run.run(tell_progress, keep)
             finally:
                 self._done = report.keys_of("succeeded")
-                memory.keep(report.keys_of("succeeded", "skipped"))
+                keep()
                 self._tell_end(report, run.summary())
 
     def _tell_end(self, report: Report, summary: str) -> None:
