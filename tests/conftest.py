@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -153,13 +154,30 @@ def run_dag(airflow_database: None, capfd: pytest.CaptureFixture[str]) -> Callab
     """Run a DAG: a run in the database, rendered templates, XComs through Airflow's own API, triggers run inline."""
 
     def run(dag: Any, logical_date: datetime | None = None) -> Run:
+        if Version("3") <= AIRFLOW_VERSION < Version("3.1") and any(
+            getattr(task, "mode", None) == "reschedule" for task in dag.tasks
+        ):
+            pytest.skip("dag.test() of Airflow 3.0 counts each reschedule as a try")
         _save(dag)
         name = "logical_date" if Version("3") <= AIRFLOW_VERSION else "execution_date"
         dag_run = dag.test(**({name: logical_date} if logical_date else {}))
         tasks = {ti.task_id: ti for ti in dag_run.get_task_instances()}
-        return Run(state=str(dag_run.state), tasks=tasks, log="".join(capfd.readouterr()))
+        log = "".join(capfd.readouterr())
+        return Run(str(dag_run.state), tasks, log if Version("3.1") <= AIRFLOW_VERSION else plain(log))
 
     return run
+
+
+def plain(log: str) -> str:
+    """
+    Make a log of Airflow 3.0 like those of its successors.
+
+    It writes down all that a task and its supervisor say to each other, masked or not; and it colours errors and breaks
+    their lines.
+    """
+    uncoloured = re.sub(r"\x1b\[[0-9;]*m", "", log)
+    said = [line for line in uncoloured.splitlines() if not re.search(r"type='\w+'|\[debug|DEBUG", line)]
+    return re.sub(r" *\n *(?!\[?20\d\d-)", " ", "\n".join(said))
 
 
 def _save(dag: Any) -> None:

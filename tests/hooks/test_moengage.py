@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from importlib.metadata import version
 
 import pytest
 
@@ -84,6 +85,11 @@ def test_an_app_key_of_its_own(monkeypatch):
         assert MoEngageHook().client.list_segments() == []
 
 
+before_airflow_3_2 = pytest.mark.skipif(
+    version("apache-airflow").startswith(("3.0.", "3.1.")), reason="Airflow itself cannot read such a connection"
+)
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -96,7 +102,7 @@ def test_an_app_key_of_its_own(monkeypatch):
         ({}, "it names no data center. Set data_center in its extra"),
         ({"extra": {"datacenter": "01"}}, "it names no data center (the extra has datacenter). Set data_center"),
         ({"extra": {"data_center": "7"}}, "There is no MoEngage data center '7'"),
-        ({"extra": "[1]"}, "its extra is not a JSON object"),
+        pytest.param({"extra": "[1]"}, "its extra is not a JSON object", marks=before_airflow_3_2),
         (
             {"extra": {"data_center": "01", "read_timeout": "soon"}},
             "read_timeout in its extra must be a positive number",

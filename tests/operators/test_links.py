@@ -46,7 +46,7 @@ def links_of(dag):
 
 def serialized(dag):
     """What the webserver has of a DAG."""
-    if Version("3") > AIRFLOW_VERSION:
+    if Version("3.1") > AIRFLOW_VERSION:
         from airflow.serialization.serialized_objects import SerializedDAG
 
         return SerializedDAG.from_dict(SerializedDAG.to_dict(dag))
