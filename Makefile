@@ -22,7 +22,7 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 	@exec $(BIN)/python -m demo.playground
 
 test: .venv/ready  ## run all tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
 
 matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPTIONS='-s "tests(2.11.2-3.10)" -- tests/client'
 	@PYENV_VERSION="$$(pyenv versions --bare 2>/dev/null | grep -E '^3\.1[0-3]\.' | paste -sd:)" \

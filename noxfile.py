@@ -6,6 +6,7 @@ import nox
 
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = True
 
 # The newest patch of each Airflow, with the other packages as they were when it came: it breaks with later ones.
 # The newest Airflow, with the packages of constraints.txt, is what `make test` runs.

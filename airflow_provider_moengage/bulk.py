@@ -36,10 +36,10 @@ MOST_CALLS_AT_ONCE = 16
 """What ``concurrency`` may be at most, and how many connections a client keeps alive."""
 
 PROGRESS_SECONDS = 5.0
+"""Seconds between two progress lines."""
 
 # What was done since then is done once more when the worker is killed without a chance to say goodbye.
 KEEP_SECONDS = 1.0
-"""Seconds between two progress lines."""
 
 SERVER_FAILURES_IN_A_ROW = 20
 """So many calls in a row that fail through no fault of their segments end a run: nobody is there to answer."""

@@ -1,1 +1,1 @@
-"""What `make demo` runs."""
+"""What `make demo` and `make airflow` run."""

@@ -5,11 +5,12 @@ Every week, archive the segments of campaigns that are over, after a person has 
    one weekly run; later runs do not count it again, though MoEngage goes on to list it.
 2. show_plan: all of them, to read before anything happens. When there are none, nobody is asked.
 3. approve: a person clicks Approve or Reject in Airflow (Browse > Required Actions). Before Airflow 3.1 the run ends
-   here; who agrees triggers the DAG once more with the param "approved".
+   here; who agrees triggers the DAG once more, with the moment that the plan begins with as the param "approved".
 4. archive: all of them in one task. Until 180 days later, unarchiving brings them back.
 5. report_room: how near the workspace is to its 1,000 active segments.
 
-The first time, or after some weeks without it, trigger it by hand with a greater "newer_than", such as P2Y.
+The first time, after some weeks without it, and for what was rejected or has failed in an earlier week, trigger it by
+hand with a greater "newer_than", such as P2Y.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ try:
     WITHOUT_A_PERSON = {}
 except (ImportError, AirflowException):  # before Airflow 3.1
     ApprovalOperator = None
-    WITHOUT_A_PERSON = {"approved": Param(default=False, type="boolean", description="Archive what the plan shows.")}
+    WITHOUT_A_PERSON = {"approved": Param("", type="string", description="Archive the plan of this moment.")}
 
+# The same in every try and every clear, and in the run that archives a plan of before.
+AS_OF = "{{ params.get('approved') or data_interval_end | default(dag_run.run_after, true) }}"
 MOST_ACTIVE_SEGMENTS = 1_000
 FILTER_SEGMENTS = ["ELASTIC_SEARCH"]  # a file segment's users are lost for good after 30 days in the archive
 
@@ -64,18 +67,19 @@ with DAG(
         exclude_pattern="{{ params.exclude_pattern }}",
         older_than="{{ params.older_than }}",
         newer_than="{{ params.newer_than }}",
-        as_of="{{ data_interval_end | default(dag_run.run_after, true) }}",  # the same in every try and every clear
+        as_of=AS_OF,
         types=FILTER_SEGMENTS,
     )
 
     @task
-    def show_plan(segments: list[dict[str, Any]]) -> str:
+    def show_plan(segments: list[dict[str, Any]], as_of: str) -> str:
         """Write what would be archived as a list in Markdown."""
         if not segments:
             raise AirflowSkipException("Nothing has expired since last week.")
-        return "\n".join(f"- {segment['created_time'][:10]} {as_code(segment['name'])}" for segment in segments)
+        rows = [f"- {segment['created_time'][:10]} {as_code(segment['name'])}" for segment in segments]
+        return "\n".join([f"As of {as_of}, these have expired:\n", *rows])
 
-    plan = show_plan(find_expired.output)
+    plan = show_plan(find_expired.output, AS_OF)
 
     if ApprovalOperator:
         approve = ApprovalOperator(
@@ -89,8 +93,8 @@ with DAG(
 
         @task.short_circuit(task_id="approve", ignore_downstream_trigger_rules=False)
         def was_approved(_: str, params: Any = None) -> bool:
-            """Carry on if whoever has read the plan has triggered the DAG once more, with approved."""
-            return params["approved"]
+            """Carry on if whoever has read the plan has triggered the DAG once more, with its moment."""
+            return bool(params["approved"])
 
         approve = was_approved(plan)
 
@@ -102,27 +106,21 @@ with DAG(
     )
 
     @task(trigger_rule="none_failed")
-    def report_room(outcome: dict[str, Any] | None, params: Any = None) -> str:
-        """Count the active segments. MoEngage goes on to list archived ones, and does not say which they are."""
-        from airflow_provider_moengage.hooks.moengage import MoEngageHook
-        from airflow_provider_moengage.selection import criteria_of, select
+    def report_room(outcome: dict[str, Any] | None) -> str:
+        """
+        Count the active segments.
 
-        listed = MoEngageHook().client.list_segments()
-        archived = len(outcome["succeeded"]) if outcome else 0
-        expired = select(
-            listed,
-            criteria_of(
-                now=pendulum.now("UTC"),
-                name_pattern=params["name_pattern"],
-                exclude_pattern=params["exclude_pattern"],
-                older_than=params["older_than"],
-                types=FILTER_SEGMENTS,
-            ),
-        )
-        least, most = len(listed) - expired.matching, len(listed) - archived
+        At most: MoEngage may list archived ones, does not say which they are, and archives unused ones by itself.
+        """
+        from airflow_provider_moengage.hooks.moengage import MoEngageHook
+
+        listed = {segment["id"] for segment in MoEngageHook().client.list_segments()}
+        # What an earlier try of the task has archived was skipped by the last one.
+        done = [*outcome["succeeded"], *outcome["skipped"]] if outcome else []
+        active = listed - {segment["segment_id"] for segment in done}
         return (
-            f"{least if least == most else f'{least} to {most}'} of {MOST_ACTIVE_SEGMENTS:,} segments are active: "
-            f"MoEngage lists {len(listed)}, of which this run archived {archived}. {expired.matching} have expired."
+            f"At most {len(active)} of {MOST_ACTIVE_SEGMENTS:,} segments are active: "
+            f"MoEngage lists {len(listed)}, and this run archived {len(done)}."
         )
 
     chain(approve, archive, report_room(archive.output))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -44,17 +45,23 @@ DIALECTS = ("seeds", "today")
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors on the newest Airflow; an older one warns of what its own libraries have done since."""
     config.pluginmanager.register(BetweenProcesses())
+    # A shell lets what runs in the background ignore Ctrl-C, and so would do what the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if Version("3.3") > AIRFLOW_VERSION:
         config.addinivalue_line("filterwarnings", "default")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those that share a running Airflow: they take longest, and begin."""
+    """
+    Keep the tests of a file in one process, and those that share a running Airflow.
+
+    What needs a running Airflow takes longest, most of it waiting: it begins.
+    """
     for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "system" else item.path.name))
-    items.sort(key=lambda item: item.path.parent.name != "system")
+        shares = "airflow" in item.fixturenames and item.path.parent.name == "system"
+        item.add_marker(pytest.mark.xdist_group("airflow" if shares else item.path.name))
+    items.sort(key=lambda item: item.path.parent.name not in ("system", "distributed"))
 
 
 class BetweenProcesses:

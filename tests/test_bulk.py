@@ -225,7 +225,7 @@ class TestRunning:
         assert [segment.name for segment in report.untried] == [f"camp_{index}" for index in range(10, 50)]
 
     def test_progress(self, monkeypatch):
-        clock, lines = Clock(), []
+        clock, lines, kept = Clock(), [], []
         monkeypatch.setattr(bulk, "time", clock)
         report = report_of(40)
         report.note_known(["name:camp_0", "name:nobody"], "skipped", "an earlier try")
@@ -237,8 +237,11 @@ class TestRunning:
                 raise errors.ServerError("no")
 
         run = BulkRun(call, report, concurrency=1)
-        run.run(lambda: lines.append(run.progress()), nothing)
+        run.run(lambda: lines.append(run.progress()), lambda: kept.append(len(report)))
 
+        # Two calls in a second.
+        assert 10 <= len(kept) <= 20
+        assert kept == sorted(set(kept))
         # Ten calls in five seconds, give or take what the queue lets through.
         assert 2 <= len(lines) <= 4
         assert all(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import check_api_key, check_seconds, check_text, check_workspace_id
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # What Airflow shows, and its form may send, in place of a saved password.
 _MASK = "***"
+_RETYPE = " Airflow 2 sends no saved key to a test: type it in again."
 
 
 class NoConnectionError(InvalidInputError):
@@ -134,7 +136,7 @@ class MoEngageHook(BaseHook):
             # Without the connection's id: the form tests under a random one.
             client = _client_of(connection, NO_RETRIES)
         except InvalidInputError as error:
-            retype = "" if connection.password else " Airflow 2 sends no saved key to a test: type it in again."
+            retype = "" if connection.password or AIRFLOW_V_3_0_PLUS else _RETYPE
             return False, f"The connection cannot be used: {error}{retype}"
         with client:
             return try_out(client)

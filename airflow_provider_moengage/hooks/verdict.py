@@ -40,7 +40,7 @@ def try_out(client: MoEngageClient) -> tuple[bool, str]:
         client.get_segment(_NO_SEGMENT)
     except RateLimitError as error:
         # A proxy has limits too, but does not speak as MoEngage does, which counts what it has let in.
-        if error.code:
+        if error.code and not str(error.code).isdigit():
             when = "soon" if error.retry_after is None else f"in {error.retry_after:.0f} s"
             return True, (
                 f"MoEngage accepts the credentials at {client.base_url}, but its rate limit is used up just now. Tasks "

@@ -90,13 +90,21 @@ class Fault:
         if self.fault is None and self.status is None and not self.headers and self.delay == 0:
             raise ValueError("say what is to go wrong: a status, headers, a delay or a fault")
 
-    def strikes(self, request: Request) -> bool:
-        """Say whether a request is to meet this fault."""
-        return (
+    def strikes(self, request: Request, *, body_is_read: bool = True) -> bool | None:
+        """
+        Say whether a request is to meet this fault.
+
+        :param body_is_read: whether the body is known.
+        :return: None while only the body can tell.
+        """
+        if not (
             (self.method is None or self.method.upper() == request.method)
             and (self.path is None or fnmatch.fnmatchcase(request.path, self.path))
-            and (self.segment is None or self.segment in _segments_named_by(request))
-        )
+        ):
+            return False
+        if self.segment is None or self.segment in _segments_named_by(request):
+            return True
+        return False if body_is_read else None
 
     def answer(self, request: Request, carry_out: Callable[[Request], Answer]) -> Answer:
         """
@@ -140,16 +148,20 @@ class FaultQueue:
         with self._lock:
             self._faults.extend([fault] * times)
 
-    def take(self, request: Request) -> Fault | None:
+    def take(self, request: Request, *, body_is_read: bool) -> Fault | None:
         """
         Take the first fault that strikes a request off the queue.
 
-        :return: the fault, or None when the request is to meet none.
+        :param body_is_read: whether the body is known, in which many a request names its segment.
+        :return: the fault, or None when the request is to meet none, or only the body can tell which.
         """
         with self._lock:
             for position, fault in enumerate(self._faults):
-                if fault.strikes(request):
+                strikes = fault.strikes(request, body_is_read=body_is_read)
+                if strikes:
                     return self._faults.pop(position)
+                if strikes is None:
+                    return None
             return None
 
     def pending(self) -> list[Fault]:

@@ -155,7 +155,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if self.server.console.is_for(request):
             self._answer_off_the_record(request)
             return
-        fault = self.server.faults.take(request)
+        fault = self.server.faults.take(request, body_is_read=False)
         if fault and fault.fault == "reset":
             self._meet(fault, request)
             return
@@ -164,8 +164,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         except ApiError as error:
             self._refuse(request, error)
             return
-        # Many a request names its segment in its body.
-        if fault := fault or self.server.faults.take(request):
+        if fault := fault or self.server.faults.take(request, body_is_read=True):
             self._meet(fault, request)
         else:
             self._send(request, self.server.api.answer(request))

@@ -90,7 +90,7 @@ def running_distributed_airflow(home: Path, environment: Mapping[str, str]) -> I
     url = f"http://127.0.0.1:{port}"
     with running_postgresql() as database, running_redis() as broker, ExitStack() as stack:
         everywhere = {
-            **os.environ,
+            **standalone.environment_without_airflow(),
             "PATH": f"{standalone.BINARIES}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(REPOSITORY),  # for the name of the machine
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": f"{machine.__name__}.{machine.name.__name__}",

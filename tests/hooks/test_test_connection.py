@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
@@ -196,8 +197,11 @@ class TestRateLimits:
         assert "API rate limit breached. Current limit: 100/1 mins" in message
         assert [request.status for request in sandbox.requests][-2:] == [401, 429]
 
-    def test_one_of_a_proxy(self, sandbox, press):
-        sandbox.fail_next(status=429, body="<html>slow down</html>")
+    @pytest.mark.parametrize(
+        "body", ["<html>slow down</html>", {"error": {"code": 429, "message": "Quota exceeded", "status": "EXHAUSTED"}}]
+    )
+    def test_one_of_a_proxy(self, sandbox, press, body):
+        sandbox.fail_next(status=429, body=body)
         worked, message = press(sandbox.connection)
         assert not worked
         assert message.startswith(f"The credentials were not tried: {sandbox.url} answers that there were too many")
@@ -218,7 +222,8 @@ class TestThePassword:
         worked, message = press(sandbox.connection, password=password)
         assert not worked
         assert message.startswith("The connection cannot be used: its password (Data API key) is missing: ")
-        assert message.endswith("Airflow 2 sends no saved key to a test: type it in again.")
+        on_airflow_2 = version("apache-airflow").startswith("2.")
+        assert message.endswith("Airflow 2 sends no saved key to a test: type it in again.") == on_airflow_2
 
     def test_a_task_says_it_too(self, sandbox, monkeypatch):
         monkeypatch.setenv("AIRFLOW_CONN_TRIED", json.dumps({**sandbox.connection, "password": "***"}))

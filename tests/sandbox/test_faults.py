@@ -114,6 +114,16 @@ def test_a_fault_strikes_the_segment_it_is_meant_for(api: Caller) -> None:
     assert api.sandbox.pending_faults == []
 
 
+def test_a_fault_for_a_segment_is_not_overtaken(api: Caller) -> None:
+    api.sandbox.add_segment(name="Spring")
+    api.sandbox.fail_next(status=500, segment="Spring")
+    api.sandbox.fail_next(status=503)
+    api.sandbox.fail_next(fault="reset")
+    assert [api.archive("Spring").status_code for _ in range(2)] == [500, 503]
+    with pytest.raises(requests.ConnectionError):
+        api.archive("Spring")
+
+
 def test_a_reset_for_a_segment_changes_nothing_either(api: Caller) -> None:
     api.sandbox.add_segment(name="Spring")
     api.sandbox.fail_next(fault="reset", segment="Spring")

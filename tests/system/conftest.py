@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.real_airflow import RealAirflow, running_airflow
-from tests.system.settings import DAGS
+from tests.system.settings import DAGS, SOMEBODY_ELSES_CONNECTION
 
 
 @pytest.fixture(scope="package")
@@ -19,5 +19,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     }
-    with running_airflow(tmp_path_factory.mktemp("airflow"), DAGS, settings) as airflow:
-        yield airflow
+    with pytest.MonkeyPatch.context() as exported:
+        exported.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", SOMEBODY_ELSES_CONNECTION)
+        with running_airflow(tmp_path_factory.mktemp("airflow"), DAGS, settings) as airflow:
+            yield airflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_moengage.sandbox import Sandbox
+from demo.standalone import SECONDS_TO_RUN
 from tests.support import UNKNOWN_ID
 from tests.system.settings import needs_shared_streams
 
@@ -17,9 +18,11 @@ def test_fresh_data_updates_the_segment(airflow):
         for dag_id in ("update_on_fresh_data", "load_orders"):
             airflow.unpause(dag_id)
 
-        airflow.wait_until(lambda: sandbox.requests, "the update reaches MoEngage", 120)
+        airflow.wait_until(lambda: sandbox.requests, "the update reaches MoEngage", SECONDS_TO_RUN)
         airflow.wait_until(
-            lambda: "success" in states_of_runs(airflow, "update_on_fresh_data"), "the update's DAG run succeeds", 60
+            lambda: "success" in states_of_runs(airflow, "update_on_fresh_data"),
+            "the update's DAG run succeeds",
+            SECONDS_TO_RUN,
         )
     (segment,) = sandbox.segments
     assert [found["value"] for found in segment["included_filters"]["filters"]] == [["Mumbai", "Pune"]]

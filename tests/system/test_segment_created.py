@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_moengage.sandbox import Sandbox
+from demo.standalone import SECONDS_TO_RUN
 from tests.system.real_airflow import RealAirflow, running_airflow
 from tests.system.settings import needs_shared_streams
 
@@ -64,14 +65,18 @@ def own_airflow(tmp_path, sandbox) -> Iterator[RealAirflow]:
 def test_each_segment_starts_a_run_once_though_the_triggerer_is_killed(own_airflow: RealAirflow, sandbox):
     airflow = own_airflow
     waiting = airflow.trigger("waits")
-    airflow.wait_until(lambda: airflow.states("waits", waiting) == {"wait": "deferred"}, "the sensor is deferred", 60)
+    airflow.wait_until(
+        lambda: airflow.states("waits", waiting) == {"wait": "deferred"}, "the sensor is deferred", SECONDS_TO_RUN
+    )
     wait_for_looks(airflow, sandbox, 2)
     watchers = watchers_of(airflow)
 
     sandbox.add_segment(name="other_pune")
     before = {sandbox.add_segment(name=f"camp_{city}")["id"]: 1 for city in ("pune", "mumbai")}
-    airflow.wait_until(lambda: updates(sandbox) == before, "two segments of the same second are updated", 90)
-    airflow.wait_until(lambda: set(before) <= kept(airflow), "Airflow keeps that they are known", 60)
+    airflow.wait_until(
+        lambda: updates(sandbox) == before, "two segments of the same second are updated", SECONDS_TO_RUN
+    )
+    airflow.wait_until(lambda: set(before) <= kept(airflow), "Airflow keeps that they are known", SECONDS_TO_RUN)
 
     airflow.kill_triggerer()
 
@@ -79,9 +84,11 @@ def test_each_segment_starts_a_run_once_though_the_triggerer_is_killed(own_airfl
     after = {**before, chennai: 1}
     with airflow.another_triggerer():
         # The oldest come first: those of before would have been fired again before this one.
-        airflow.wait_until(lambda: updates(sandbox) == after, "the one of meanwhile is updated", 90)
-        airflow.wait_until(lambda: airflow.states("waits", waiting) == {"wait": "success"}, "the sensor succeeds", 60)
-        airflow.wait_until(lambda: states_of_runs(airflow) == ["success"] * 3, "all runs succeed", 60)
+        airflow.wait_until(lambda: updates(sandbox) == after, "the one of meanwhile is updated", SECONDS_TO_RUN)
+        airflow.wait_until(
+            lambda: airflow.states("waits", waiting) == {"wait": "success"}, "the sensor succeeds", SECONDS_TO_RUN
+        )
+        airflow.wait_until(lambda: states_of_runs(airflow) == ["success"] * 3, "all runs succeed", SECONDS_TO_RUN)
 
     fired = [json.loads(extra)["payload"] for (extra,) in airflow.rows("SELECT extra FROM asset_event")]
     assert Counter(payload["segment_id"] for payload in fired) == after
@@ -125,5 +132,7 @@ def states_of_runs(airflow):
 def wait_for_looks(airflow, sandbox, looks):
     before = sum(map(is_list, sandbox.requests))
     airflow.wait_until(
-        lambda: sum(map(is_list, sandbox.requests)) >= before + looks, f"the triggerer looks {looks} times", 60
+        lambda: sum(map(is_list, sandbox.requests)) >= before + looks,
+        f"the triggerer looks {looks} times",
+        SECONDS_TO_RUN,
     )

@@ -18,7 +18,7 @@ import requests
 from airflow_provider_moengage.connection_form import EXTRA_FIELDS
 from demo.standalone import SECONDS_TO_START, Standalone
 from tests.browser import chromium, needs_a_browser
-from tests.system.settings import needs_shared_streams
+from tests.system.settings import SOMEBODY_ELSES_CONNECTION, needs_shared_streams
 
 pytestmark = [needs_shared_streams, needs_a_browser]
 
@@ -45,7 +45,12 @@ class Playground:
 def playground(tmp_path_factory) -> Iterator[Playground]:
     """Start it, and see that Ctrl-C stops every process of it."""
     home = tmp_path_factory.mktemp("playground")
-    process = subprocess.Popen([sys.executable, "-c", START, home], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, home],
+        env={**os.environ, "AIRFLOW_CONN_MOENGAGE_DEFAULT": SOMEBODY_ELSES_CONNECTION},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     family = []
     try:
         addresses = {}
@@ -140,7 +145,7 @@ def test_the_test_button(page, picture):
         with page.expect_response("**/connections/test") as response:
             test.click()
         answers.append(response.value.json())
-        if key != KEY:
+        if key != KEY:  # the last one stays for the other tests
             reason = page.get_by_text("The Data API key is wrong: the workspace has another.")
             sync_api.expect(reason).to_be_visible()
             assert key not in page.content()

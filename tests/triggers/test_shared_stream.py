@@ -48,8 +48,8 @@ def test_who_shares():
 def test_sensors_and_watchers_share_one_request_an_interval(sandbox, order, monkeypatch):
     """Whichever kind opens the stream."""
     monkeypatch.setattr("airflow_provider_moengage.triggers.segments._SECONDS_BETWEEN_EVENTS", 0)
-    sensors = [SegmentExistsTrigger(name=f"camp {number}", poll_interval=0.1) for number in range(100)]
-    watchers = [SegmentCreatedTrigger(name_pattern=f"{word} *", poll_interval=0.1) for word in ("camp", "promo")]
+    sensors = [SegmentExistsTrigger(name=f"camp {number}", poll_interval=1) for number in range(100)]
+    watchers = [SegmentCreatedTrigger(name_pattern=f"{word} *", poll_interval=1) for word in ("camp", "promo")]
     sandbox.fail_next(2, status=200, body=NOTHING)
     sandbox.fail_next(status=503)
     for number in range(100):
