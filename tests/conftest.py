@@ -45,22 +45,21 @@ DIALECTS = ("seeds", "today")
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors on the newest Airflow; an older one warns of what its own libraries have done since."""
     config.pluginmanager.register(BetweenProcesses())
-    # A shell lets what runs in the background ignore Ctrl-C, and so would do what the tests start.
+    # A shell lets what runs in the background ignore these, and so would do what the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if Version("3.3") > AIRFLOW_VERSION:
         config.addinivalue_line("filterwarnings", "default")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Keep the tests of a file in one process, and those that share a running Airflow.
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep the tests of a file in one process, and those that share a running Airflow."""
+    shares = "airflow" in item.fixturenames and item.path.parent.name == "system"
+    item.add_marker(pytest.mark.xdist_group("airflow" if shares else str(item.path.relative_to(REPOSITORY))))
 
-    What needs a running Airflow takes longest, most of it waiting: it begins.
-    """
-    for item in items:
-        shares = "airflow" in item.fixturenames and item.path.parent.name == "system"
-        item.add_marker(pytest.mark.xdist_group("airflow" if shares else item.path.name))
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what needs a running Airflow: it takes longest, most of it waiting."""
     items.sort(key=lambda item: item.path.parent.name not in ("system", "distributed"))
 
 

@@ -70,6 +70,7 @@ def playground(tmp_path_factory) -> Iterator[Playground]:
         for member in [*family, psutil.Process(process.pid)] if process.returncode is None else family:
             if member.is_running():
                 member.kill()
+        process.wait(SECONDS_TO_START)
         process.stdout.close()
 
 
