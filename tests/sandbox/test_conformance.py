@@ -21,7 +21,7 @@ from airflow_provider_moengage.sandbox import RecordedRequest, Sandbox
 from tests.sandbox.calling import attribute, group
 from tests.support import client_of
 
-schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed here")
+schemathesis = pytest.importorskip("schemathesis", minversion="4.32", reason="no schemathesis of 4.32 or newer is here")
 jsonschema = pytest.importorskip("jsonschema")
 yaml = pytest.importorskip("yaml")
 
