@@ -50,7 +50,7 @@ CALLS: dict[str, list[dict[str, Any]]] = {
     "archiveCustomSegment": [{"body": {"name": "Spring"}}, {"body": {"name": "gone"}}],
     "unarchiveCustomSegment": [{"body": {"name": "Spring"}}, {"body": {"name": "gone"}}],
     "listCustomSegments": [{}, {"query": {"name": "Spring"}}],
-    "createFilterSegment": [{"body": {"name": "Summer", **DEFINITION}}, {"body": {"name": "<b>", **DEFINITION}}],
+    "createFilterSegment": [{"body": {"name": name, **DEFINITION}} for name in ("Summer", "Summer", "<b>")],
     "getCustomSegment": [{"path_parameters": {"id": segment_id}} for segment_id in (KNOWN_ID, UNKNOWN_ID, "x")],
     "updateFilterSegment": [
         {"path_parameters": {"id": KNOWN_ID}, "body": {"included_filters": group(attribute("silver"))}},
