@@ -25,8 +25,12 @@ test: .venv/ready  ## run all tests
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
 
 matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPTIONS='-s "tests(2.11.2-3.10)" -- tests/client'
-	@PYENV_VERSION="$$(pyenv versions --bare 2>/dev/null | grep -E '^3\.1[0-3]\.' | paste -sd:)" \
-		UV_SYSTEM_CERTS=1 $(BIN)/nox $(OPTIONS)
+	@export UV_SYSTEM_CERTS=1; \
+	if pyenv=$$(command -v pyenv); then \
+		export PYENV_ROOT="$${PYENV_ROOT:-$${pyenv%/*/pyenv}}"; \
+		export PYENV_VERSION="$$(pyenv versions --bare | grep -E '^3\.1[0-3]\.' | paste -sd:)"; \
+	fi; \
+	$(BIN)/nox $(OPTIONS)
 
 pictures: .venv/ready  ## take the pictures of the README anew, in a real browser
 	@PICTURES=docs $(BIN)/python -m pytest tests/system/test_user_interface.py
