@@ -12,7 +12,8 @@ from typing import Any
 import requests
 
 from airflow_provider_moengage.sandbox import Sandbox
-from demo.standalone import Standalone, free_port, running_airflow
+from demo import say
+from demo.standalone import free_port, running_airflow
 from demo.workspace import fill
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -51,7 +52,8 @@ def run(home: Path = HOME) -> int:
                     f"\n  MoEngage  {sandbox.url}  (its sandbox, {len(sandbox.segments)} segments)"
                     "\n\nCtrl-C ends both."
                 )
-                wait_for_the_end(airflow)
+                airflow.parent.wait()
+                say(f"Airflow has ended by itself; its log is {airflow.log}.")
     say("\nBoth have ended.")
     return 0
 
@@ -60,18 +62,6 @@ def with_port(connection: dict[str, Any]) -> dict[str, Any]:
     """Put the port of the host where Airflow has it: its Test button fails for a connection without one."""
     host, _, port = connection["host"].rpartition(":")
     return {**connection, "host": host, "port": int(port)}
-
-
-def wait_for_the_end(airflow: Standalone) -> None:
-    """Wait until somebody ends it."""
-    airflow.parent.wait()
-    say(f"Airflow has ended by itself; its log is {airflow.log}.")
-
-
-def say(text: str) -> None:
-    """Print at once, also into a pipe."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from airflow_provider_moengage.sandbox import RecordedRequest, Sandbox
-from demo.standalone import SECONDS_TO_RUN, Standalone, running_airflow
+from demo import say
+from demo.standalone import Standalone, running_airflow
 from demo.workspace import GROUPS, fill
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -23,7 +24,6 @@ DAG_ID = "archive_expired_segments"
 FAILING = "camp_old_017"
 ROWS_OF_THE_PLAN = 5
 ARCHIVED = 202
-ENDED = frozenset({"success", "failed", "skipped", "upstream_failed"})
 
 
 def main() -> int:
@@ -77,9 +77,7 @@ def run_dag(airflow: Standalone, sandbox: Sandbox) -> dict[str, str | None]:
     tell("show_plan", *plan[:ROWS_OF_THE_PLAN], f"... {len(plan)} segments in all")
     tell("approve", f"{question['subject']} The demo clicks Approve.")
     airflow.answer(DAG_ID, run_id, "approve", "Approve")
-    airflow.wait_until(
-        lambda: ENDED.issuperset(airflow.states(DAG_ID, run_id).values()), "the run ends", SECONDS_TO_RUN
-    )
+    airflow.wait_for_the_end(DAG_ID, run_id)
     tell_of_archives([request for request in sandbox.requests if request.path.endswith("/archive")])
     states = airflow.states(DAG_ID, run_id)
     if states["report_room"] == "success":
@@ -104,12 +102,6 @@ def tell(task: str, *lines: str) -> None:
     for line in lines:
         say(f"  {task:<13} {line}")
         task = ""
-
-
-def say(text: str) -> None:
-    """Print at once, also into a pipe."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

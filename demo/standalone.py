@@ -21,6 +21,7 @@ import requests
 SECONDS_TO_START = 180
 SECONDS_TO_PARSE = 120
 SECONDS_TO_RUN = 300
+ENDED = ("success", "failed")
 WAITING_FOR_A_PERSON = ("awaiting_input", "deferred")
 SECONDS_BETWEEN_QUESTIONS = 0.5
 
@@ -154,6 +155,11 @@ class Standalone:
     @staticmethod
     def _hitl_path(dag_id: str, run_id: str, task_id: str) -> str:
         return f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+
+    def wait_for_the_end(self, dag_id: str, run_id: str, seconds: float = SECONDS_TO_RUN) -> None:
+        """Wait until a run has ended, well or not."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}"
+        self.wait_until(lambda: self.call("GET", path)["state"] in ENDED, f"the run of {dag_id} ends", seconds)
 
     def wait_until(self, happened: Callable[[], Any], what: str, seconds: float) -> None:
         """

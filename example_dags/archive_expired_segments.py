@@ -2,7 +2,7 @@
 Every week, archive the segments of campaigns that are over, after a person has approved it.
 
 1. find_expired: the campaign segments that have become 90 days old in the week before this run. Each is proposed in
-   one weekly run; later runs do not count it again, though MoEngage goes on to list it.
+   one weekly run, and later ones leave it out, though MoEngage may go on to list it.
 2. show_plan: all of them, to read before anything happens. When there are none, nobody is asked.
 3. approve: a person clicks Approve or Reject in Airflow (Browse > Required Actions). Before Airflow 3.1 the run ends
    here; who agrees triggers the DAG once more, with the moment that the plan begins with as the param "approved".

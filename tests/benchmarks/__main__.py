@@ -7,9 +7,10 @@ import json
 import sys
 from pathlib import Path
 
+from demo import say
 from tests.benchmarks import bulk
 from tests.benchmarks.machine import facts
-from tests.benchmarks.show import lines_of, say
+from tests.benchmarks.show import lines_of
 
 # To add a benchmark, add its module: measure(options) gives what goes into the JSON, and report(figures) its lines.
 BENCHMARKS = {"bulk": bulk}

@@ -16,8 +16,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from demo import say
 from tests.benchmarks.in_airflow import HOME, TASKS_AT_ONCE, airflow_of_its_own, archived_by
-from tests.benchmarks.show import say, table
+from tests.benchmarks.show import table
 from tests.benchmarks.slow_moengage import KEPT_REQUESTS, slow_moengage
 
 REPOSITORY = Path(__file__).parents[2]

@@ -45,7 +45,7 @@ def archived_by(airflow: Standalone, dag_id: str, names: Sequence[str], latency:
     ):
         run_id = airflow.trigger(dag_id, conf={"names": list(names)})
         run = f"dags/{dag_id}/dagRuns/{run_id}"
-        airflow.wait_until(lambda: _has_ended(airflow, run), f"the run of {dag_id} ends", SECONDS_TO_RUN)
+        airflow.wait_for_the_end(dag_id, run_id, SECONDS_TO_RUN)
         traffic = moengage.traffic(names)
     tasks = _tasks(airflow, run)
     if not all(task["state"] == "success" for task in tasks):
@@ -58,10 +58,6 @@ def archived_by(airflow: Standalone, dag_id: str, names: Sequence[str], latency:
 def _over_http(connection: dict[str, Any]) -> dict[str, Any]:
     headers = {"MOE-APPKEY": connection["login"], "Content-Type": "application/json"}
     return {**connection, "conn_type": "http", "extra": headers}
-
-
-def _has_ended(airflow: Standalone, run: str) -> bool:
-    return airflow.call("GET", run)["state"] in {"success", "failed"}
 
 
 def _tasks(airflow: Standalone, run: str) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def test_a_segment_is_waited_for_and_changed(airflow, two_workers):
 
         airflow.wait_until(waits, "the sensor waits in the triggerer", SECONDS_TO_RUN)
         segment = sandbox.add_segment(name="camp_diwali_2026")
-        wait_for_the_end(airflow, LIFECYCLE, run)
+        airflow.wait_for_the_end(LIFECYCLE, run, SECONDS_TO_RUN)
 
         tasks = ("wait_for_segment", "update_filters", "archive", "unarchive")
         assert airflow.states(LIFECYCLE, run) == dict.fromkeys(tasks, "success")
@@ -59,7 +59,7 @@ def test_a_worker_meets_a_rate_limit_that_another_has_used_up(airflow, two_worke
         # Waited for is what is left of the minute: time for a slow machine to be refused, and no more.
         sandbox.move_clock(timedelta(seconds=20))
         sandbox.add_segment(name="gate 2", id=gates[1])
-        wait_for_the_end(airflow, "two_updaters", run)
+        airflow.wait_for_the_end("two_updaters", run, SECONDS_TO_RUN)
 
         assert airflow.states("two_updaters", run) == dict.fromkeys(two_workers, "success")
         assert [task["try_number"] for task in airflow.tasks("two_updaters", run).values()] == [1, 1]
@@ -77,7 +77,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_bulk_archive(airflow, two_workers
 
         airflow.kill_worker(killed)
 
-        wait_for_the_end(airflow, BULK, run)
+        airflow.wait_for_the_end(BULK, run, SECONDS_TO_RUN)
         assert_the_other_has_carried_on(airflow, run, sandbox, killed)
     missed = airflow.rows("SELECT task_id FROM log WHERE event = 'heartbeat timeout' AND run_id = %s", run)
     assert missed == [("archive",)], "nobody has reported the death"
@@ -94,7 +94,7 @@ def test_a_worker_is_told_to_stop_in_the_middle_of_a_bulk_archive(airflow, two_w
         assert airflow.tasks(BULK, run)["archive"] == before
 
         airflow.signal_worker(stopped, signal.SIGQUIT)
-        wait_for_the_end(airflow, BULK, run)
+        airflow.wait_for_the_end(BULK, run, SECONDS_TO_RUN)
         airflow.wait_until(lambda: airflow.has_ended(stopped), "the worker has ended", SECONDS_TO_RUN)
         assert_the_other_has_carried_on(airflow, run, sandbox, stopped)
 
@@ -152,10 +152,3 @@ def looked_for(sandbox):
 def kept(airflow):
     """What the store has for the retry of a task."""
     return [key for (value,) in airflow.rows("SELECT value FROM task_state_store") for key in json.loads(value)]
-
-
-def wait_for_the_end(airflow, dag_id, run):
-    path = f"dags/{dag_id}/dagRuns/{run}"
-    airflow.wait_until(
-        lambda: airflow.call("GET", path)["state"] in ("success", "failed"), "the run ends", SECONDS_TO_RUN
-    )

@@ -29,7 +29,7 @@ def test_a_person_approves_or_rejects(airflow):
         rejected = airflow.trigger(DAG_ID, conf={"newer_than": "P1Y"})
         assert "'camp_expired'" in airflow.question(DAG_ID, rejected, "approve")["body"]
         airflow.answer(DAG_ID, rejected, "approve", "Reject")
-        wait_for_the_end(airflow, rejected)
+        airflow.wait_for_the_end(DAG_ID, rejected)
         assert archived(sandbox) == []
         assert airflow.states(DAG_ID, rejected) == {
             **dict.fromkeys(("find_expired", "show_plan", "approve", "report_room"), "success"),
@@ -42,7 +42,7 @@ def test_a_person_approves_or_rejects(airflow):
         assert question["subject"] == "Archive 1 expired MoEngage segments?"
         assert re.findall("`'(.+)'`", question["body"]) == ["camp_expired"]
         airflow.answer(DAG_ID, weekly, "approve", "Approve")
-        wait_for_the_end(airflow, weekly)
+        airflow.wait_for_the_end(DAG_ID, weekly)
         assert archived(sandbox) == ["camp_expired"]
         assert set(airflow.states(DAG_ID, weekly).values()) == {"success"}
 
@@ -59,13 +59,6 @@ def unpaused(airflow) -> Iterator[None]:
 def scheduled_runs(airflow):
     runs = airflow.call("GET", f"dags/{DAG_ID}/dagRuns")["dag_runs"]
     return [run["dag_run_id"] for run in runs if run["run_type"] == "scheduled"]
-
-
-def wait_for_the_end(airflow, run_id):
-    path = f"dags/{DAG_ID}/dagRuns/{run_id}"
-    airflow.wait_until(
-        lambda: airflow.call("GET", path)["state"] in ("success", "failed"), "the DAG run ends", SECONDS_TO_RUN
-    )
 
 
 def archived(sandbox):
