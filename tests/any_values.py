@@ -7,6 +7,7 @@ import os
 import reprlib
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,7 +127,8 @@ WORDS = ["", " ", "None", "null", "0", UNKNOWN_ID]
 TREACHEROUS_TEXTS = st.sampled_from([*PLACES, *DELIMITERS, *ODD_CHARACTERS, *WORDS])
 TEXTS = ANY_CHARACTERS | TREACHEROUS_TEXTS | LONG_TEXTS
 
-DEEP = st.builds(nested, st.sampled_from([20, 250, 5_000, 100_000]), st.sampled_from(["list", "object"]))
+# Made once: a hundred thousand levels take longer to make than all else that an example takes.
+DEEP = st.builds(cache(nested), st.sampled_from([20, 250, 5_000, 100_000]), st.sampled_from(["list", "object"]))
 HUGE_NUMBERS = st.sampled_from([2**63, -(2**64), 10**400, -(10**5_000), 1e300, -1e300])
 NO_NUMBERS = st.sampled_from([math.nan, math.inf, -math.inf])
 NO_JSON = st.sampled_from(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,13 +55,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Keep the tests of a file in one process, and those that share a running Airflow."""
-    shares = "airflow" in item.fixturenames and item.path.parent.name == "system"
-    item.add_marker(pytest.mark.xdist_group("airflow" if shares else str(item.path.relative_to(REPOSITORY))))
+    item.add_marker(pytest.mark.xdist_group(_group_of(item)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what needs a running Airflow: it takes longest, most of it waiting."""
-    items.sort(key=lambda item: item.path.parent.name not in ("system", "distributed"))
+    """
+    Begin with what takes longest, most of it waiting for a running Airflow.
+
+    Two Airflows at first, on which most of these tests run; those of one test each when these are up.
+    """
+    turns = {"airflow": 0, "distributed": 0, "client": 1, "system": 2}
+    items.sort(key=lambda item: min(turns.get(name, 3) for name in (_group_of(item), item.path.parent.name)))
+
+
+def _group_of(item: pytest.Item) -> str:
+    shares = "airflow" in item.fixturenames and item.path.parent.name == "system"
+    return "airflow" if shares else str(item.path.relative_to(REPOSITORY))
 
 
 class BetweenProcesses:
@@ -92,12 +102,18 @@ def figures() -> Figures:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock for the provider on which waiting takes no time: nothing else is faked in these tests."""
+    """
+    A clock for the provider on which waiting takes no time, and pauses that are random by half.
+
+    Nothing else is faked in these tests. A pause that is next to nothing would now and then be no pause at all.
+    """
     WINDOWS.forget()
     clock = Clock()
     modules = ("client.retry", "client.transport", "sensors.segments", "triggers.segments")
     for module in (*modules, "triggers.looking"):
         monkeypatch.setattr(f"airflow_provider_moengage.{module}.time", clock)
+    for module in ("client.retry", "client.transport"):
+        monkeypatch.setattr(f"airflow_provider_moengage.{module}.random", SimpleNamespace(random=lambda: 0.5))
     return clock
 
 

@@ -9,6 +9,9 @@ from airflow_provider_moengage.client.errors import InvalidInputError
 
 _LONGEST_TIMEOUT = 3_600.0
 
+# Servers take headers of some 8,000 characters, and MoEngage's credentials have some 30.
+_LONGEST_CREDENTIAL = 2_000
+
 
 def check_text(parameter: str, value: Any) -> str:
     """
@@ -68,9 +71,10 @@ def check_api_key(parameter: str, value: Any) -> None:
 
     :param parameter: how the caller named it.
     :param value: what the caller gave; never shown.
-    :raises InvalidInputError: when it is missing, has blanks at its ends, or characters that cannot be sent.
+    :raises InvalidInputError: when it is missing, too long, has blanks at its ends, or characters that cannot be sent.
     """
     _check_given(parameter, value)
+    _check_length(parameter, value)
     if value != value.strip():
         raise InvalidInputError(f"{parameter} has blanks at its ends: copy it again from the MoEngage dashboard.")
     if any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in value):
@@ -83,10 +87,11 @@ def check_header_value(parameter: str, value: Any) -> None:
 
     :param parameter: how the caller named it.
     :param value: what the caller gave; never shown.
-    :raises InvalidInputError: when it is no string of printable ASCII, or has blanks at its ends.
+    :raises InvalidInputError: when it is no string of printable ASCII, too long, or has blanks at its ends.
     """
     if not isinstance(value, str) or not (value.isascii() and value.isprintable()) or value != value.strip():
         raise InvalidInputError(f"{parameter} must be text in printable ASCII, without blanks at its ends.")
+    _check_length(parameter, value)
 
 
 def check_seconds(parameter: str, value: Any) -> float:
@@ -111,6 +116,14 @@ def _check_given(parameter: str, value: Any) -> None:
     if not isinstance(value, str) or not value.strip():
         raise InvalidInputError(
             f"{parameter} is missing: the MoEngage dashboard shows what belongs there under Settings > Account > APIs."
+        )
+
+
+def _check_length(parameter: str, value: str) -> None:
+    if len(value) > _LONGEST_CREDENTIAL:
+        raise InvalidInputError(
+            f"{parameter} has {len(value):,} characters, which no credential of MoEngage has: it may be a whole file. "
+            "Copy it again from the MoEngage dashboard."
         )
 
 

@@ -208,6 +208,12 @@ class TestList:
         sandbox.fail_next(status=200, body={"data": similar, "response_id": "x", "type": "custom_segment"})
         assert client.list_segments("camp_1") == []
 
+    def test_a_name_of_any_length_that_servers_take(self, sandbox, client):
+        assert client.list_segments("ü" * 2_600) == []
+        with pytest.raises(InvalidInputError, match="16,224 characters, and no more than 16,000 are sent"):
+            client.list_segments("ü" * 2_700)
+        assert len(sandbox.requests) == 1
+
     @pytest.mark.parametrize("name", ["", "  ", "\n", "\ud800", 7])
     def test_a_bad_name_is_not_sent(self, sandbox, client, name):
         with pytest.raises(InvalidInputError, match="^name "):
@@ -287,6 +293,8 @@ class TestConstruction:
             ({"api_key": " "}, "api_key is missing"),
             ({"api_key": None}, "api_key is missing"),
             ({"api_key": "a\nb"}, "api_key has control characters"),
+            ({"api_key": "a" * 2_001}, "api_key has 2,001 characters"),
+            ({"app_key": "a" * 2_001}, "app_key has 2,001 characters"),
             ({"data_center": None}, "set data_center"),
             ({"data_center": "07"}, r"no MoEngage data center '07'.*01 \(US\).*101"),
             ({"app_key": "a\r\nX: y"}, "app_key must be text in printable ASCII"),

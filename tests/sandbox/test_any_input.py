@@ -255,6 +255,6 @@ def test_any_control(method: str, name: str, body: Any) -> None:
         check_in_process(console.answer(request))
         check_in_process(console.answer(Request("GET", path, "", headers, peer="127.0.0.1")))
     for fault in sandbox.pending_faults[:1]:
-        fault.strikes("GET", "/v3/custom-segments")
+        fault.strikes(request)
         answer = fault.answer(request, console.answer)
         assert all(f"{header}: {value}".encode("iso-8859-1") for header, value in answer.headers.items())
