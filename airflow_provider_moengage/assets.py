@@ -6,6 +6,7 @@ Airflow finds these functions by the provider's metadata; those about outlets ar
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from airflow_provider_moengage.client.inputs import check_workspace_id
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset as OpenLineageDataset
     from airflow.providers.common.compat.sdk import Asset, Context
+
+_log = logging.getLogger(__name__)
 
 _SCHEME = "moengage"
 _PATH = re.compile(r"/segments/([0-9a-fA-F]{24})/?")
@@ -81,21 +84,46 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> OpenL
     return OpenLineageDataset(namespace=f"{_SCHEME}://{uri.netloc}", name=uri.path.removeprefix("/"))
 
 
-def check_outlets(outlets: Iterable[Any], segment_id: str | None) -> None:
+def check_outlets(outlets: Iterable[Any], workspace_id: str, segment_id: str | None) -> None:
     """
     Keep a task from telling that a segment has changed which it does not change.
 
     :param outlets: the outlets of a task; those that are no segments pass.
+    :param workspace_id: the workspace in which it changes a segment. An outlet of another one only makes a warning:
+        nothing but the ids of two segments tells for certain that they are not the same.
     :param segment_id: the segment that it changes, None while only its name is known.
     :raises InvalidInputError: when an outlet is another segment, or none.
     """
     for outlet in _segments_among(outlets):
-        named = _segment_id_of(outlet)
+        workspace, named = _parts_of(outlet)
         if segment_id is not None and named != str(segment_id).lower():
             raise InvalidInputError(
                 f"The outlet names the segment {named}, and the segment of this task is {segment_id}: an event would "
                 "tell of a change that was none. Give the task the outlet of its own segment, or none."
             )
+        if workspace != workspace_id:
+            _log.warning(
+                "The outlet %s names the workspace %s, and the connection of this task is for %s: whoever waits for an "
+                "asset of that workspace does not hear of this change.",
+                outlet.uri,
+                workspace,
+                workspace_id,
+            )
+
+
+def refuse_outlets(outlets: Iterable[Any]) -> None:
+    """
+    Keep a task that changes many segments from telling that a certain one has changed, whatever became of that.
+
+    :param outlets: the outlets of a task; those that are no segments pass.
+    :raises InvalidInputError: when an outlet is a segment.
+    """
+    for outlet in _segments_among(outlets):
+        raise InvalidInputError(
+            f"The outlet names the segment {_parts_of(outlet)[1]}, and this task changes many: Airflow would tell of a "
+            "change of that one even when it has failed. Take the outlet away, or change that segment with an operator "
+            "for one segment."
+        )
 
 
 def tell_outlets(outlets: Iterable[Any], context: Context, change: dict[str, Any]) -> None:
@@ -108,7 +136,7 @@ def tell_outlets(outlets: Iterable[Any], context: Context, change: dict[str, Any
     """
     for outlet in _segments_among(outlets):
         if "outlet_events" in context:
-            context["outlet_events"][outlet].extra.update({"segment_id": _segment_id_of(outlet), **change})
+            context["outlet_events"][outlet].extra.update({"segment_id": _parts_of(outlet)[1], **change})
 
 
 def _segments_among(outlets: Iterable[Any]) -> list[Any]:
@@ -116,5 +144,6 @@ def _segments_among(outlets: Iterable[Any]) -> list[Any]:
     return [outlet for outlet in outlets if str(getattr(outlet, "uri", "")).lower().startswith(f"{_SCHEME}:")]
 
 
-def _segment_id_of(outlet: Any) -> str:
-    return sanitize_uri(urlsplit(outlet.uri)).path.rpartition("/")[2]
+def _parts_of(outlet: Any) -> tuple[str, str]:
+    uri = sanitize_uri(urlsplit(outlet.uri))
+    return unquote(uri.netloc), uri.path.rpartition("/")[2]

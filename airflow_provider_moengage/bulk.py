@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from airflow_provider_moengage.client.errors import (
@@ -132,6 +132,11 @@ class Plan:
     duplicates: int = 0
     file_segments: tuple[Segment, ...] = ()
 
+    @property
+    def of_unknown_type(self) -> int:
+        """How many there are of which nothing tells what they are."""
+        return sum(segment.type is None for segment in self.segments)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -226,11 +231,14 @@ class Report:
 
         :param bear_failures: whether segments that have failed are none of it.
         :raises MoEngageError: what has ended the run early, whatever ``bear_failures`` says, since segments are left.
-        :raises SegmentsFailedError: when segments have failed.
+        :raises SegmentsFailedError: when segments have failed; whatever ``bear_failures`` says when it was the server
+            that has failed, each time.
         """
         if self.ended_by:
             raise self.ended_by
-        if self.of("failed") and not bear_failures:
+        failed = self.of("failed")
+        nobody_answers = len(failed) == len(self.segments) and all(outcome.retryable for outcome in failed)
+        if failed and (nobody_answers or not bear_failures):
             raise SegmentsFailedError(self)
 
 
@@ -496,7 +504,11 @@ class Memory:
 
         :return: keys of segments; none, where none were kept, or not by this version.
         """
-        kept = None if self._store is None else self._store.get(self._KEY)
+        try:
+            kept = None if self._store is None else self._store.get(self._KEY)
+        except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
+            self._log.warning("What an earlier try has done is repeated, since Airflow could not read it: %s", error)
+            kept = None
         self._kept = [key for key in kept if isinstance(key, str)] if isinstance(kept, list) else []
         return list(self._kept)
 
@@ -517,9 +529,13 @@ class Memory:
 
     def forget(self) -> None:
         """Drop what was kept: all is done."""
-        if self._kept:
+        if not self._kept:
+            return
+        try:
             self._store.delete(self._KEY)
-            self._kept = []
+        except Exception as error:  # noqa: BLE001 - likewise; a task that is cleared later then skips what it reads
+            self._log.warning("Airflow could not forget what this task has done: %s", error)
+        self._kept = []
 
 
 def table_of_failures(report: Report) -> list[str]:
@@ -546,7 +562,10 @@ def table_of_failures(report: Report) -> list[str]:
 
 def _segment_of(place: str, entry: Any) -> Segment:
     if not isinstance(entry, Mapping):
-        raise InvalidInputError(f'{place} must be an object such as {{"name": "camp_diwali"}}, not {kind_of(entry)}.')
+        hint = " Outputs of mapped tasks are lists of lists: flatten them." if isinstance(entry, (list, tuple)) else ""
+        raise InvalidInputError(
+            f'{place} must be an object such as {{"name": "camp_diwali"}}, not {kind_of(entry)}.{hint}'
+        )
     if entry.get("name") is None:
         raise InvalidInputError(f"{place} has no name: give every segment one, with its segment_id or without.")
     name = check_text(f"the name of {place}", entry["name"])
@@ -558,6 +577,7 @@ def _segment_of(place: str, entry: Any) -> Segment:
 
 
 def _planned(given: Sequence[Segment]) -> Plan:
+    given = _with_known_ids(given)
     # The entry that comes first counts; but one that says "file" anywhere is heard.
     segments = {segment.key: segment for segment in reversed(given)}
     files = {segment.key: segment for segment in reversed(given) if segment.is_known_to_be_no_filter_segment}
@@ -567,6 +587,12 @@ def _planned(given: Sequence[Segment]) -> Plan:
         duplicates=len(given) - len(keys),
         file_segments=tuple(files[key] for key in keys if key in files),
     )
+
+
+def _with_known_ids(given: Sequence[Segment]) -> list[Segment]:
+    """Give a segment that is named without its id the one that another entry of this name has: both are the same."""
+    ids = {segment.name: segment.segment_id for segment in reversed(given) if segment.segment_id is not None}
+    return [replace(segment, segment_id=segment.segment_id or ids.get(segment.name)) for segment in given]
 
 
 def _is_the_servers(error: MoEngageError) -> bool:

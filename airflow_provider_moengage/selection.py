@@ -293,7 +293,7 @@ def _moment(value: Any) -> pendulum.DateTime | None:
 
 
 def _as_of(value: Any, now: pendulum.DateTime) -> pendulum.DateTime:
-    moment = _moment(value)
+    moment = _moment(value.strip() if isinstance(value, str) else value)
     if moment is None:
         raise InvalidInputError(
             f"as_of must be a datetime or an ISO 8601 string such as 2026-11-02T00:00:00Z, not {kind_of(value)}. "
@@ -340,6 +340,11 @@ def _pattern(parameter: str, value: Any) -> str:
     pattern = check_text(parameter, value)
     if len(pattern) > _PATTERN_CHARACTERS:
         raise InvalidInputError(f"{parameter} has {len(pattern):,} characters; {_PATTERN_CHARACTERS:,} are the most.")
+    if pattern != pattern.strip():
+        raise InvalidInputError(
+            f"{parameter} has a blank at its end or beginning, so that it would not match what it seems to: "
+            f"{pattern!r:.60}. Take it away; write [ ] for one that is meant."
+        )
     return pattern
 
 

@@ -50,6 +50,8 @@ def run(home: Path = HOME) -> int:
                 say(
                     f"\n  Airflow   {airflow.url}  (the example DAGs, and the connection {CONNECTION})"
                     f"\n  MoEngage  {sandbox.url}  (its sandbox, {len(sandbox.segments)} segments)"
+                    "\n\nThe DAGs are paused: switch one on, and trigger it. Begin with archive_expired_segments, whose"
+                    "\nplan then waits for you under Browse > Required Actions."
                     "\n\nCtrl-C ends both."
                 )
                 airflow.parent.wait()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from airflow_provider_moengage.sandbox import RecordedRequest, Sandbox
 from demo import say
-from demo.standalone import Standalone, running_airflow
+from demo.standalone import AirflowTroubleError, Standalone, running_airflow
 from demo.workspace import GROUPS, fill
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -45,10 +45,14 @@ def main() -> int:
             "AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(sandbox.connection),
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         }
-        with running_airflow(HOME, REPOSITORY / "example_dags", environment) as airflow:
-            say(f"It runs at {airflow.url} after {time.monotonic() - began:.0f} s.")
-            say(f"\nThe DAG run (example_dags/{DAG_ID}.py)\n")
-            states = run_dag(airflow, sandbox)
+        try:
+            with running_airflow(HOME, REPOSITORY / "example_dags", environment) as airflow:
+                say(f"It runs at {airflow.url} after {time.monotonic() - began:.0f} s.")
+                say(f"\nThe DAG run (example_dags/{DAG_ID}.py)\n")
+                states = run_dag(airflow, sandbox)
+        except AirflowTroubleError as trouble:
+            say(f"\nThe demo ends here: {trouble.what}. Airflow's logs are in {HOME.relative_to(REPOSITORY)}.")
+            return 1
         show_segments("\nThe segments after it:", sandbox)
     if set(states.values()) == {"success"}:
         say(f"\nAll {len(states)} tasks succeeded; {time.monotonic() - began:.0f} s in all.")

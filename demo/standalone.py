@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import requests
 
-SECONDS_TO_START = 180
+SECONDS_TO_START = 600
 SECONDS_TO_PARSE = 120
 SECONDS_TO_RUN = 300
 ENDED = ("success", "failed")
@@ -26,6 +26,19 @@ WAITING_FOR_A_PERSON = ("awaiting_input", "deferred")
 SECONDS_BETWEEN_QUESTIONS = 0.5
 
 BINARIES = Path(sys.executable).parent
+
+
+class AirflowTroubleError(Exception):
+    """
+    Airflow does not do what it should.
+
+    :param what: a sentence without its full stop.
+    :param logs: the end of its logs.
+    """
+
+    def __init__(self, what: str, logs: str) -> None:
+        super().__init__(f"{what}.\n{logs}")
+        self.what = what
 
 
 def _direct_session() -> requests.Session:
@@ -168,14 +181,14 @@ class Standalone:
         :param happened: the question.
         :param what: what it asks for, in words.
         :param seconds: how long to ask.
-        :raises TimeoutError: when it does not happen; the message has the end of Airflow's logs.
+        :raises AirflowTroubleError: when it does not happen.
         """
         deadline = time.monotonic() + seconds
         while not happened():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"In {seconds} s it did not happen that {what}.\n{self._last_words()}")
+                raise AirflowTroubleError(f"in {seconds} s it did not happen that {what}", self._last_words())
             if self.parent and self.parent.poll() is not None:
-                raise RuntimeError(f"Airflow has ended before it happened that {what}.\n{self._last_words()}")
+                raise AirflowTroubleError(f"Airflow has ended before it happened that {what}", self._last_words())
             time.sleep(SECONDS_BETWEEN_QUESTIONS)
 
     def _wait_for_dag(self, dag_id: str) -> None:
@@ -218,6 +231,8 @@ def running_airflow(home: Path, dags: Path, environment: Mapping[str, str], *, p
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__BASE_URL": url,
+        # LocalExecutor starts all that it may have at once, 32 by default.
+        "AIRFLOW__CORE__PARALLELISM": "8",
         # How late a worker may notice that its task has ended. A sensor that is back sooner than that fails.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_port),

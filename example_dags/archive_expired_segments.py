@@ -4,10 +4,11 @@ Every week, archive the segments of campaigns that are over, after a person has 
 1. find_expired: the campaign segments that have become 90 days old in the week before this run. Each is proposed in
    one weekly run, and later ones leave it out, though MoEngage may go on to list it.
 2. show_plan: all of them, to read before anything happens. When there are none, nobody is asked.
-3. approve: a person clicks Approve or Reject in Airflow (Browse > Required Actions). Before Airflow 3.1 the run ends
-   here; who agrees triggers the DAG once more, with the moment that the plan begins with as the param "approved".
+3. approve: a person clicks Approve or Reject in Airflow (Browse > Required Actions), within six days; then the run
+   fails, and nothing is archived. Before Airflow 3.1 the run ends here; who agrees triggers the DAG once more, with the
+   number that the plan begins with as the param "approved", and the other params as they were.
 4. archive: all of them in one task. Until 180 days later, unarchiving brings them back.
-5. report_room: how near the workspace is to its 1,000 active segments.
+5. report_room: how near the workspace is to its 1,000 active segments, whatever became of the rest.
 
 The first time, after some weeks without it, and for what was rejected or has failed in an earlier week, trigger it by
 hand with a greater "newer_than", such as P2Y.
@@ -16,11 +17,20 @@ hand with a greater "newer_than", such as P2Y.
 from __future__ import annotations
 
 import re
+import zlib
 from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowSkipException, Param, chain, task
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    Param,
+    chain,
+    task,
+)
 
 from airflow_provider_moengage.operators.segments import ArchiveSegmentsOperator, ListSegmentsOperator
 
@@ -30,12 +40,20 @@ try:
     WITHOUT_A_PERSON = {}
 except (ImportError, AirflowException):  # before Airflow 3.1
     ApprovalOperator = None
-    WITHOUT_A_PERSON = {"approved": Param("", type="string", description="Archive the plan of this moment.")}
+    WITHOUT_A_PERSON = {
+        "approved": Param(None, type=["null", "string"], description="The number of the plan that is to be archived."),
+    }
 
-# The same in every try and every clear, and in the run that archives a plan of before.
-AS_OF = "{{ params.get('approved') or data_interval_end | default(dag_run.run_after, true) }}"
+# The same in every try and every clear, and in the run that archives a plan of before, whose number begins with it.
+AS_OF = "{{ (params.get('approved') or '').partition('#')[0] or data_interval_end | default(dag_run.run_after, true) }}"
 MOST_ACTIVE_SEGMENTS = 1_000
+MOST_LISTED_SEGMENTS = 10_000  # archived ones are listed, too
 FILTER_SEGMENTS = ["ELASTIC_SEARCH"]  # a file segment's users are lost for good after 30 days in the archive
+
+
+def number_of(segments: list[dict[str, Any]], as_of: str) -> str:
+    """Give a plan a number that another plan does not have: its moment, and what it says."""
+    return f"{as_of}#{zlib.crc32(repr(sorted(segment['segment_id'] for segment in segments)).encode()):08x}"
 
 
 def as_code(name: str) -> str:
@@ -53,7 +71,9 @@ with DAG(
     catchup=False,
     params={
         "name_pattern": Param("camp_*", type="string", description="Which segments belong to campaigns."),
-        "exclude_pattern": Param("*_evergreen", type="string", description="Which of those are never archived."),
+        "exclude_pattern": Param(
+            "*_evergreen", type="string", description="Which of those are never archived; - for archiving them all."
+        ),
         "older_than": Param("P90D", type="string", description="The age at which a campaign is over."),
         "newer_than": Param("P97D", type="string", description="What is older was proposed in an earlier week."),
         **WITHOUT_A_PERSON,
@@ -77,7 +97,7 @@ with DAG(
         if not segments:
             raise AirflowSkipException("Nothing has expired since last week.")
         rows = [f"- {segment['created_time'][:10]} {as_code(segment['name'])}" for segment in segments]
-        return "\n".join([f"As of {as_of}, these have expired:\n", *rows])
+        return "\n".join([f"Plan {number_of(segments, as_of)}: these have expired.\n", *rows])
 
     plan = show_plan(find_expired.output, AS_OF)
 
@@ -92,8 +112,12 @@ with DAG(
     else:
 
         @task.short_circuit(task_id="approve", ignore_downstream_trigger_rules=False)
-        def was_approved(_: str, params: Any = None) -> bool:
-            """Carry on if whoever has read the plan has triggered the DAG once more, with its moment."""
+        def was_approved(plan: str, params: Any = None) -> bool:
+            """Carry on if whoever has read the plan has triggered the DAG once more, with its number."""
+            if params["approved"] and not plan.startswith(f"Plan {params['approved']}:"):
+                raise AirflowFailException(
+                    "This is not the plan that was approved: trigger the DAG with the params of the run that showed it."
+                )
             return bool(params["approved"])
 
         approve = was_approved(plan)
@@ -101,11 +125,11 @@ with DAG(
     archive = ArchiveSegmentsOperator(
         task_id="archive",
         segments=find_expired.output,
-        max_segments=MOST_ACTIVE_SEGMENTS,  # a person has seen how many there are
+        max_segments=MOST_LISTED_SEGMENTS,  # a person has seen how many there are
         deferrable=True,
     )
 
-    @task(trigger_rule="none_failed")
+    @task
     def report_room(outcome: dict[str, Any] | None) -> str:
         """
         Count the active segments.
@@ -119,8 +143,9 @@ with DAG(
         done = [*outcome["succeeded"], *outcome["skipped"]] if outcome else []
         active = listed - {segment["segment_id"] for segment in done}
         return (
-            f"At most {len(active)} of {MOST_ACTIVE_SEGMENTS:,} segments are active: "
+            f"At most {min(len(active), MOST_ACTIVE_SEGMENTS):,} of {MOST_ACTIVE_SEGMENTS:,} segments are active: "
             f"MoEngage lists {len(listed)}, and this run archived {len(done)}."
         )
 
-    chain(approve, archive, report_room(archive.output))
+    # A teardown runs whatever became of the rest, and leaves it to the rest whether the run has succeeded.
+    chain(approve, archive, report_room(archive.output).as_teardown())

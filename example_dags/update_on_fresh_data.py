@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, Asset, task
+from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, Asset, task
 
 from airflow_provider_moengage.operators.segments import UpdateSegmentOperator
 
@@ -53,8 +53,10 @@ with DAG(
     def make_filters(**context: Any) -> dict[str, Any]:
         """Make filters of what the asset's last event tells."""
         # On Airflow 2 an asset is a dataset.
-        events = context.get("triggering_asset_events") or context["triggering_dataset_events"]
-        cities = events[fresh_orders][-1].extra["cities"]
+        events = context.get("triggering_asset_events") or context.get("triggering_dataset_events")
+        cities = events[fresh_orders][-1].extra.get("cities") if events else None
+        if not cities:
+            raise AirflowSkipException("No event of fresh orders tells their cities: trigger load_orders instead.")
         return {
             "filter_operator": "and",
             "filters": [

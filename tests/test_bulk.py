@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -56,14 +57,11 @@ class TestPlanning:
     @given(case=cases(entries=st.lists(ENTRIES, max_size=12)))
     def test_each_segment_once_in_their_order(self, case: Case):
         planned = plan(case.entries, include_file_segments=True)
-        keys = [
-            ("id", entry["segment_id"].lower()) if entry.get("segment_id") else ("name", entry["name"])
-            for entry in case.entries
-        ]
-        wanted = [entry for index, entry in enumerate(case.entries) if keys.index(keys[index]) == index]
-        assert [(one.name, one.segment_id) for one in planned.segments] == [
-            (entry["name"], entry.get("segment_id")) for entry in wanted
-        ]
+        ids = {entry["name"]: entry["segment_id"] for entry in reversed(case.entries) if entry.get("segment_id")}
+        named = [(entry["name"], entry.get("segment_id") or ids.get(entry["name"])) for entry in case.entries]
+        keys = [("id", segment_id.lower()) if segment_id else ("name", name) for name, segment_id in named]
+        wanted = [one for index, one in enumerate(named) if keys.index(keys[index]) == index]
+        assert [(one.name, one.segment_id) for one in planned.segments] == wanted
         assert planned.duplicates == len(case.entries) - len(set(keys))
 
     @many()
@@ -444,12 +442,24 @@ class TestMemory:
     def test_what_another_version_has_kept(self, kept):
         assert Memory(Store(moengage_done=kept), None).recall() == []
 
-    def test_a_store_that_fails_stops_nothing(self, caplog):
-        import logging
+    @pytest.mark.parametrize(
+        ("broken", "said"),
+        [
+            ("get", "What an earlier try has done is repeated"),
+            ("set", "A retry will repeat what is done"),
+            ("delete", "Airflow could not forget what this task has done"),
+        ],
+    )
+    def test_a_store_that_fails_stops_nothing(self, caplog, broken, said):
+        def fail(*_):
+            raise RuntimeError("the API is not there")
 
-        class Broken(Store):
-            def set(self, key, value):
-                raise RuntimeError("the API is not there")
-
-        Memory(Broken(), logging.getLogger("it")).keep(["id:1"])
-        assert "A retry will repeat what is done" in caplog.text
+        store = Store(moengage_done=["id:1"])
+        setattr(store, broken, fail)
+        memory = Memory(store, logging.getLogger("it"))
+        assert memory.recall() == ([] if broken == "get" else ["id:1"])
+        memory.keep(["id:1", "id:2"])
+        memory.forget()
+        (record,) = caplog.records
+        assert record.getMessage().startswith(said)
+        assert record.getMessage().endswith("the API is not there")

@@ -102,6 +102,21 @@ def test_archive_with_mapping(sandbox, run_dag):
     assert len(sandbox.requests) == 1 + len(expired)
 
 
+def test_update_on_fresh_data_by_hand(sandbox, run_dag):
+    """Nobody has said what is fresh; tests/system has it started by the asset."""
+    (dag,) = (
+        dag
+        for dag in dags_of(REPOSITORY / "example_dags" / "update_on_fresh_data.py")
+        if dag.dag_id == "update_on_fresh_data"
+    )
+
+    run = run_dag(dag)
+
+    assert run.states == {"make_filters": "skipped", "update": "skipped"}
+    assert "trigger load_orders instead" in run.log
+    assert sandbox.requests == []
+
+
 @pytest.fixture
 def expiry_without_a_person(monkeypatch):
     """The DAG as it is before Airflow 3.1, which has nobody to ask: a click on it is in tests/system."""
@@ -122,7 +137,7 @@ def test_archive_expired_segments(sandbox, run_dag, expiry_without_a_person):
     run = run_dag(expiry_without_a_person, sunday)
 
     # What the run takes for its end: before Airflow 3 it is that of the week before.
-    as_of, *rows = re.fullmatch(r"As of (\S+ \S+), these have expired:\n((?:\n- .+)*)", run.xcoms["show_plan"]).groups()
+    plan, *rows = re.fullmatch(r"Plan (.+): these have expired.\n((?:\n- .+)*)", run.xcoms["show_plan"]).groups()
     assert run.states["archive"] == "skipped"
     assert (
         run.xcoms["report_room"] == "At most 8 of 1,000 segments are active: MoEngage lists 8, and this run archived 0."
@@ -131,7 +146,15 @@ def test_archive_expired_segments(sandbox, run_dag, expiry_without_a_person):
     assert set(shown) <= {*expired, "camp_proposed_last_week"}
     assert len(shown) >= 2
 
-    set_param(expiry_without_a_person, "approved", as_of)
+    set_param(expiry_without_a_person, "exclude_pattern", "-")
+    set_param(expiry_without_a_person, "approved", plan)
+    run = run_dag(expiry_without_a_person)
+    assert run.states["archive"] == "upstream_failed", "with other params it is another plan"
+    assert not any(segment["archived"] for segment in sandbox.segments)
+    assert run.states["report_room"] == "success"
+    assert run.state == "failed"
+
+    set_param(expiry_without_a_person, "exclude_pattern", "*_evergreen")
     run = run_dag(expiry_without_a_person)
 
     tasks = ("find_expired", "show_plan", "approve", "archive", "report_room")

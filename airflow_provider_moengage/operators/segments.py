@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_moengage.client.errors import MoEngageError, shown
+from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError, shown
 from airflow_provider_moengage.failures import MoEngageRetryPolicy, failing_for_good
 from airflow_provider_moengage.links import SegmentLink, note_segment_page
 
@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
+
+# What a segment can be selected by.
+_CRITERIA = (
+    "name",
+    "name_pattern",
+    "exclude_pattern",
+    "older_than",
+    "newer_than",
+    "as_of",
+    "types",
+    "sources",
+    "limit",
+)
 
 # The longest window of MoEngage's limits is a day: who is still refused after it waits for nothing.
 _LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
@@ -74,6 +87,31 @@ class _SegmentOperator(BaseOperator):
         """
         return self._change_or_defer(context, waiting_since)
 
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """
+        Render Airflow's templates, but not the name and id of a segment that :class:`ListSegmentsOperator` has found.
+
+        :param content: a template, or a collection of them.
+        :param context: the task's context.
+        :param jinja_env: the environment to render in.
+        :param seen_oids: ids of the objects that are rendered already.
+        :return: the rendered content.
+        """
+        # Airflow renders what expand_kwargs() takes from an XCom: whoever names a segment could read secrets by it.
+        if self._is_listed_part(content):
+            return content
+        return super().render_template(content, context, jinja_env, seen_oids)
+
+    def _is_listed_part(self, content: Any) -> bool:
+        """Say whether something is, or is a part of, a segment that was listed."""
+        return False
+
     def _change(self, context: Context) -> Any:
         raise NotImplementedError
 
@@ -123,11 +161,11 @@ class _OneSegmentOperator(_SegmentOperator):
 
         client = self.hook.client
         note_segment_page(self, context, self.segment_id)
-        check_outlets(self.outlets, self.segment_id)
+        check_outlets(self.outlets, client.workspace_id, self.segment_id)
         answer = self._call(client)
         if self.segment_id is None and answer.get("cs_id"):
             note_segment_page(self, context, answer["cs_id"])
-            check_outlets(self.outlets, answer["cs_id"])
+            check_outlets(self.outlets, client.workspace_id, answer["cs_id"])
         tell_outlets(self.outlets, context, {"action": self._verb, **self._changed(answer)})
         return answer
 
@@ -158,27 +196,10 @@ class _ArchivalOperator(_OneSegmentOperator):
         self.name = name
         self.segment_id = segment_id
         self._is_listed = created_time is not None
+        self._type = type
 
-    def render_template(
-        self,
-        content: Any,
-        context: Context,
-        jinja_env: jinja2.Environment | None = None,
-        seen_oids: set[int] | None = None,
-    ) -> Any:
-        """
-        Render Airflow's templates, but not the name and id of a listed segment.
-
-        :param content: a template, or a collection of them.
-        :param context: the task's context.
-        :param jinja_env: the environment to render in.
-        :param seen_oids: ids of the objects that are rendered already.
-        :return: the rendered content.
-        """
-        # Airflow renders what expand_kwargs() takes from an XCom: whoever names a segment could read secrets by it.
-        if self._is_listed and isinstance(content, str) and (content is self.name or content is self.segment_id):
-            return content
-        return super().render_template(content, context, jinja_env, seen_oids)
+    def _is_listed_part(self, content: Any) -> bool:
+        return self._is_listed and isinstance(content, str) and (content is self.name or content is self.segment_id)
 
     def _changed(self, answer: dict[str, Any]) -> dict[str, Any]:
         return {"name": answer.get("cs_name", self.name)}
@@ -202,8 +223,9 @@ class ArchiveSegmentOperator(_ArchivalOperator):
     :param segment_id: id of the segment, which wins over the name. (templated)
     :param created_time: when it was created, for a segment of :class:`ListSegmentsOperator`: its name and id are then
         taken as they are, and no template in them is rendered.
-    :param type: not used; taken so that ``expand_kwargs()`` takes what :class:`ListSegmentsOperator` returns.
-    :param source: not used, likewise.
+    :param type: its type, where it is known: the log warns of a file segment, whose users are deleted for good once it
+        has been archived for 30 days.
+    :param source: not used; taken so that ``expand_kwargs()`` takes what :class:`ListSegmentsOperator` returns.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
@@ -213,6 +235,10 @@ class ArchiveSegmentOperator(_ArchivalOperator):
     _verb = "archive"
 
     def _call(self, client: MoEngageClient) -> dict[str, Any]:
+        from airflow_provider_moengage.bulk import Segment
+
+        if Segment(self.name, self.segment_id, self._type).is_known_to_be_no_filter_segment:
+            self.log.warning(_LOSS, "The segment is, or may be, a file segment", _in_30_days())
         answer = client.archive_segment(self.name, self.segment_id)
         self.log.info(
             "Archived the segment %s. MoEngage no longer shows an archived segment after 180 days: if it was active "
@@ -304,6 +330,9 @@ class _ArchivalsOperator(_SegmentOperator):
         """Begin no call any more. A signal handler calls this, so it only says so."""
         self._killed = True
 
+    def _is_listed_part(self, content: Any) -> bool:
+        return isinstance(content, dict) and content.get("created_time") is not None
+
     def _for_later(self) -> dict[str, Any]:
         # Before Airflow 3.3 nothing else keeps it.
         return {"done": self._done}
@@ -313,7 +342,9 @@ class _ArchivalsOperator(_SegmentOperator):
 
     def _change(self, context: Context) -> dict[str, Any]:
         from airflow_provider_moengage import bulk
+        from airflow_provider_moengage.assets import refuse_outlets
 
+        refuse_outlets(self.outlets)
         plan = self._plan()
         report = bulk.Report(plan.segments)
         if not plan.segments:
@@ -389,7 +420,21 @@ class _ArchivalsOperator(_SegmentOperator):
     def _push(self, report: Report, context: Context) -> None:
         """Leave the XCom of a task that fails: Airflow itself does it for one that succeeds."""
         if self.do_xcom_push and (ti := context.get("ti")):
-            ti.xcom_push(key="return_value", value=report.as_xcom())
+            try:
+                ti.xcom_push(key="return_value", value=report.as_xcom())
+            except Exception as error:  # noqa: BLE001 - it must not take the place of what has failed the task
+                self.log.warning("Airflow could not keep the XCom of this try: %s", error)
+
+
+# What, and until when.
+_LOSS = (
+    "%s. MoEngage deletes the users of a file segment for good on %s, after 30 days in the archive: unarchive before "
+    "that what is needed again."
+)
+
+
+def _in_30_days() -> str:
+    return pendulum.now("UTC").add(days=30).to_date_string()
 
 
 def _repeats_blindly(context: Context) -> bool:
@@ -410,7 +455,7 @@ class ArchiveSegmentsOperator(_ArchivalsOperator):
 
     A file segment's users are deleted for good once it has been archived for 30 days, and no unarchive brings them
     back: a segment whose ``type`` is another than that of filters (``ELASTIC_SEARCH``) is refused, before anything is
-    sent, unless ``include_file_segments`` is set. An entry without a ``type`` is taken for a filter segment.
+    sent, unless ``include_file_segments`` is set. Entries without a ``type`` pass, with a warning that counts them.
 
     Returns as XCom, when the task fails as well, ``{"succeeded": [{name, segment_id}], "skipped": [{name, segment_id,
     reason}], "failed": [{name, segment_id, error}]}``; what was not tried stands in none of them. Fails without a
@@ -443,10 +488,11 @@ class ArchiveSegmentsOperator(_ArchivalsOperator):
         plan = super()._plan()
         if plan.file_segments:
             self.log.warning(
-                "%d of the segments are, or may be, file segments. MoEngage deletes the users of those for good on %s, "
-                "after 30 days in the archive: unarchive before that what is needed again.",
-                len(plan.file_segments),
-                pendulum.now("UTC").add(days=30).to_date_string(),
+                _LOSS, f"{len(plan.file_segments)} of the segments are, or may be, file segments", _in_30_days()
+            )
+        if plan.of_unknown_type:
+            self.log.warning(
+                _LOSS, f"{plan.of_unknown_type} of the segments have no type, and may be file segments", _in_30_days()
             )
         return plan
 
@@ -623,18 +669,7 @@ class ListSegmentsOperator(_SegmentOperator):
         default is Airflow's ``[operators] default_deferrable``.
     """
 
-    template_fields: Sequence[str] = (
-        "name",
-        "name_pattern",
-        "exclude_pattern",
-        "older_than",
-        "newer_than",
-        "as_of",
-        "types",
-        "sources",
-        "limit",
-        "moengage_conn_id",
-    )
+    template_fields: Sequence[str] = (*_CRITERIA, "moengage_conn_id")
 
     def __init__(
         self,
@@ -660,22 +695,20 @@ class ListSegmentsOperator(_SegmentOperator):
         self.types = types
         self.sources = sources
         self.limit = limit
+        self._given = [criterion for criterion in _CRITERIA if getattr(self, criterion) is not None]
 
     def _change(self, context: Context) -> list[dict[str, Any]]:
         from airflow_provider_moengage.selection import criteria_of, select
 
-        criteria = criteria_of(
-            now=pendulum.now("UTC"),
-            name=self.name,
-            name_pattern=self.name_pattern,
-            exclude_pattern=self.exclude_pattern,
-            older_than=self.older_than,
-            newer_than=self.newer_than,
-            as_of=self.as_of,
-            types=self.types,
-            sources=self.sources,
-            limit=self.limit,
-        )
+        values = {criterion: getattr(self, criterion) for criterion in _CRITERIA}
+        for criterion in self._given:
+            # Or a template that renders to nothing, or a task that returns it, would select every segment.
+            if values[criterion] is None:
+                raise InvalidInputError(
+                    f"{criterion} was given, but there is nothing in it now. If it comes from a template or another "
+                    "task, look at what that gives; leave the parameter out where it is not wanted."
+                )
+        criteria = criteria_of(now=pendulum.now("UTC"), **values)
         selection = select(self.hook.client.list_segments(criteria.name), criteria)
         for line in selection.lines():
             self.log.info("%s", line)

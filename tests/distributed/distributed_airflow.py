@@ -26,7 +26,7 @@ from tests.distributed.services import running_postgresql, running_redis
 
 REPOSITORY = Path(__file__).parents[2]
 DAGS = Path(__file__).with_name("dags")
-SECONDS_TO_START = 300
+SECONDS_TO_START = 600
 SECONDS_TO_MIGRATE = 300
 
 

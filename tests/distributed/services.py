@@ -14,7 +14,7 @@ from pathlib import Path
 
 from demo.standalone import free_port
 
-SECONDS_TO_START = 120
+SECONDS_TO_START = 300
 SECONDS_TO_STOP = 60
 
 

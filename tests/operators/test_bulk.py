@@ -23,9 +23,14 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from airflow_provider_moengage import bulk
+from airflow_provider_moengage.assets import create_asset
 from airflow_provider_moengage.bulk import SegmentsFailedError
 from airflow_provider_moengage.client.errors import RateLimitError
-from airflow_provider_moengage.operators.segments import ArchiveSegmentsOperator, UnarchiveSegmentsOperator
+from airflow_provider_moengage.operators.segments import (
+    ArchiveSegmentsOperator,
+    ListSegmentsOperator,
+    UnarchiveSegmentsOperator,
+)
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.any_values import ANYTHING, Case, cases, executed, many
 from tests.support import UNKNOWN_ID, new_dag
@@ -159,6 +164,13 @@ class TestFailures:
         assert names(run.xcoms["it"]["failed"]) == ["managed", "nobody"]
         assert re.search(r"'managed' .*externally managed", run.log)
 
+    def test_a_server_that_answers_nobody_is_no_warning(self, sandbox, run_dag):
+        segments = add_segments(sandbox, 3)
+        sandbox.fail_next(100, status=503)
+        run = run_dag(bulk_dag("warn_of_nobody", segments, on_error="warn"))
+        assert run.states == {"it": "failed"}
+        assert names(run.xcoms["it"]["failed"]) == names(segments)
+
     def test_no_xcom_where_none_is_wanted(self, sandbox, run_dag, segments):
         run = run_dag(bulk_dag("no_xcom", segments, do_xcom_push=False))
         assert run.states == {"it": "failed"}
@@ -245,6 +257,24 @@ class TestRetries:
         assert len(ArchiveSegmentsOperator(task_id="it", segments=segments).execute(context)["skipped"]) == 2
         assert "moengage_done" not in store
         assert len(sandbox.requests) == 6 + 1 + 1
+
+    @pytest.mark.parametrize("broken", ["get", "set", "delete", "xcom_push"])
+    def test_a_store_that_fails_costs_nothing(self, sandbox, monkeypatch, broken):
+        monkeypatch.setattr(bulk, "KEEP_SECONDS", 0.0)
+        segments = add_segments(sandbox, 3)
+        store = Store(moengage_done=["id:of another list"])
+
+        def fail(*_):
+            raise RuntimeError("the api-server is away")
+
+        setattr(store, broken, fail)
+        context = {"task_state_store": store, "ti": types.SimpleNamespace(try_number=1, xcom_push=store.xcom_push)}
+        operator = ArchiveSegmentsOperator(task_id="it", segments=[*segments, {"name": "nobody"}])
+        with pytest.raises(AirflowFailException, match="1 of 4 have failed"):
+            operator.execute(context)
+        assert archived(sandbox) == set(names(segments))
+        done = ArchiveSegmentsOperator(task_id="it", segments=segments).execute(context)
+        assert len(done["succeeded"] + done["skipped"]) == 3
 
 
 class Store(dict):
@@ -348,8 +378,14 @@ class TestGuards:
         run = run_dag(bulk_dag("wanted_files", segments, include_file_segments=True))
         assert run.states == {"it": "success"}
         assert archived(sandbox) == {"vip"}
-        assert "deletes the users of those for good" in run.log
+        assert "deletes the users of a file segment for good" in run.log
         assert pendulum.now("UTC").add(days=30).to_date_string() in run.log
+
+    def test_what_may_be_a_file_segment_is_warned_of(self, sandbox, run_dag):
+        sandbox.add_segment(name="vip", kind="file")
+        run = run_dag(bulk_dag("unknown_files", [{"name": "vip"}, {"name": "vip", "type": None}]))
+        assert run.states == {"it": "success"}
+        assert "1 of the segments have no type, and may be file segments. MoEngage deletes the users" in run.log
 
     def test_file_segments_come_back_without_a_word(self, sandbox, run_dag):
         segments = [as_given(sandbox.add_segment(name="vip", kind="file", archived=True))]
@@ -371,6 +407,7 @@ class TestBadInput:
             ({"segments": {"name": "a"}}, "segments must be a list of objects with a name, not dict"),
             ({"segments": "{{ [] }}"}, "unless the DAG has render_template_as_native_obj"),
             ({"segments": ["camp"]}, "segments[0] must be an object such as"),
+            ({"segments": [[{"name": "camp"}]]}, "Outputs of mapped tasks are lists of lists: flatten them."),
             ({"segments": [{"name": "a"}, {"segment_id": UNKNOWN_ID}]}, "segments[1] has no name"),
             ({"segments": [{"name": " "}]}, "the name of segments[0] is blank"),
             ({"segments": [{"name": 7}]}, "the name of segments[0] must be a string, not int (7)"),
@@ -396,6 +433,29 @@ class TestBadInput:
             operator.execute({})
 
 
+def test_a_segments_asset_is_refused(sandbox):
+    """Airflow would tell of a change of it even where it has failed."""
+    asset = create_asset(workspace_id="SANDBOXWORKSPACE", segment_id=UNKNOWN_ID)
+    operator = ArchiveSegmentsOperator(task_id="it", segments=[{"name": "camp"}], outlets=[asset])
+    with pytest.raises(AirflowFailException, match=f"The outlet names the segment {UNKNOWN_ID}, and this task changes"):
+        operator.execute({})
+    assert sandbox.requests == []
+
+
+def test_no_name_is_rendered(sandbox, run_dag):
+    """Airflow renders what it maps over: whoever names a segment must not read the key by it."""
+    name = "{{ conn.moengage_default.password }}"
+    sandbox.add_segment(name=name)
+    with new_dag(f"mapped_chunks_{time.time_ns()}") as dag:
+        find = ListSegmentsOperator(task_id="find")
+        chunks = find.output.map(lambda segment: {"segments": [segment]})
+        ArchiveSegmentsOperator.partial(task_id="it").expand_kwargs(chunks)
+
+    assert run_dag(dag).state == "success"
+    assert sandbox.requests[-1].json["name"] == name
+    assert archived(sandbox) == {name}
+
+
 @pytest.fixture(scope="module")
 def server():
     with Sandbox(rate_limits=False) as sandbox, pytest.MonkeyPatch.context() as patch:
@@ -419,8 +479,18 @@ def test_any_list(server: Sandbox, case: Case) -> None:
 KILLED = """
 import json, pathlib, signal, sys, threading
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+from airflow_provider_moengage.client import MoEngageClient
 from airflow_provider_moengage.operators.segments import ArchiveSegmentsOperator
 
+archive = MoEngageClient.archive_segment
+
+def archive_and_tell(self, *arguments):
+    answer = archive(self, *arguments)
+    sys.stdout.write("archived\\n")
+    sys.stdout.flush()
+    return answer
+
+MoEngageClient.archive_segment = archive_and_tell
 how, kept = sys.argv[1], pathlib.Path(sys.argv[2])
 
 class Store:
@@ -469,6 +539,9 @@ class TestKilling:
             stdout=subprocess.PIPE,
             text=True,
         )
+        # Among the lines of its log.
+        told = (line for line in process.stdout if line == "archived\n")
+        assert len(list(itertools.islice(told, 12))) == 12
         until = time.monotonic() + 120
         while len(sandbox.requests) < 12 + 4:
             assert time.monotonic() < until

@@ -211,6 +211,8 @@ BAD_INPUT = [
     ({"name": "{{ '' }}"}, "name is blank"),
     ({"name_pattern": ""}, "name_pattern is blank"),
     ({"exclude_pattern": "{{ params.nothing or '' }}"}, "exclude_pattern is blank"),
+    ({"exclude_pattern": "*_evergreen "}, "exclude_pattern has a blank at its end or beginning"),
+    ({"name_pattern": " camp_*"}, "would not match what it seems to: ' camp_*'"),
 ]
 
 
@@ -225,6 +227,20 @@ class TestBadInput:
 
         assert sentence in str(caught.value)
         assert str(caught.value).isprintable()
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize("criterion", ["name_pattern", "older_than", "types", "limit"])
+    def test_a_template_that_renders_to_nothing_does_not_select_everything(self, sandbox, run_dag, criterion):
+        sandbox.add_segment(name="of another team")
+        with new_dag(
+            f"nothing_{criterion}_{sandbox.url.rpartition(':')[2]}", render_template_as_native_obj=True
+        ) as dag:
+            ListSegmentsOperator(task_id="find", **{criterion: "{{ params.nothing }}"}, params={"nothing": None})
+
+        run = run_dag(dag)
+
+        assert run.states == {"find": "failed"}
+        assert f"{criterion} was given, but there is nothing in it now" in run.log
         assert sandbox.requests == []
 
     def test_it_is_not_retried(self, sandbox, run_dag):

@@ -183,6 +183,14 @@ class TestAnotherSegment:
         assert len(events()) == (0 if shows_id else 1)
 
 
+def test_another_workspace_is_warned_of(sandbox, segment_id, caplog):
+    other = create_asset(workspace_id="ANOTHERWORKSPACE", segment_id=segment_id)
+    ArchiveSegmentOperator(task_id="archive", name="camp", segment_id=segment_id, outlets=[other]).execute({})
+    assert (
+        "names the workspace ANOTHERWORKSPACE, and the connection of this task is for SANDBOXWORKSPACE" in caplog.text
+    )
+
+
 def test_a_test_without_airflow(sandbox, segment_id, asset):
     """As the README shows it: no context at all."""
     ArchiveSegmentOperator(task_id="archive", name="camp", outlets=[asset]).execute({})

@@ -51,6 +51,18 @@ class TestArchiveAndUnarchive:
         assert run_dag(dag).states == {"archive": "success"}
         assert [segment["archived"] for segment in sandbox.segments] == [True]
 
+    @pytest.mark.parametrize(("kind", "warned"), [("file", True), ("filter", False)])
+    def test_a_file_segment_is_warned_of(self, sandbox, run_dag, kind, warned):
+        """As ListSegmentsOperator gives it to a mapped task."""
+        segment = sandbox.add_segment(name="camp", kind=kind)
+        with new_dag(f"file_segment_{segment['id']}") as dag:
+            ArchiveSegmentOperator(task_id="archive", name="camp", type=segment["type"])
+
+        run = run_dag(dag)
+
+        assert run.state == "success"
+        assert ("The segment is, or may be, a file segment. MoEngage deletes the users" in run.log) == warned
+
     @pytest.mark.parametrize("operator", [ArchiveSegmentOperator, UnarchiveSegmentOperator])
     def test_a_missing_segment_fails_without_a_retry(self, sandbox, run_dag, operator):
         with new_dag("missing", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
