@@ -27,7 +27,7 @@ def parse(text: str) -> Any:
     :raises ValueError: when it is no JSON, or nested too deeply.
     """
     try:
-        value = json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=lambda _: None)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     return _storable(value, _MOST_LEVELS)
@@ -42,6 +42,9 @@ def _integer(digits: str) -> int | str:
 def _real(digits: str) -> float | str:
     number = float(digits)
     return number if math.isfinite(number) else digits
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constant=lambda _: None)
 
 
 def _storable(value: Any, levels: int) -> Any:

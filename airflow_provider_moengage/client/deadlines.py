@@ -57,7 +57,8 @@ class _Reader(io.RawIOBase):
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("the answer took too long")
-            self._socket.settimeout(min(self._timeout, left))
+            if left < self._timeout:
+                self._socket.settimeout(left)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

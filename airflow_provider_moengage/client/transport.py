@@ -155,11 +155,15 @@ class Transport:
     def _send(
         self, method: str, target: str, data: bytes | None, call: str
     ) -> tuple[requests.Response, bytes, str] | MoEngageError:
-        headers = {"MOE-DBNAME": self.database_name} if self.database_name and target.startswith("/v2/") else None
+        session, url, headers = self._session, self.base_url + target, dict(self._session.headers)
+        if self.database_name and target.startswith("/v2/"):
+            headers["MOE-DBNAME"] = self.database_name
         try:
-            with self._session.request(
-                method, self.base_url + target, data=data, headers=headers, timeout=self.timeout, stream=True
-            ) as response:
+            # Session.request merges settings, of which a call has none, for longer than all else here takes.
+            request = requests.PreparedRequest()
+            request.prepare(method, url, headers, data=data, auth=session.auth)
+            settings = session.merge_environment_settings(url, {}, stream=True, verify=None, cert=None)
+            with session.send(request, timeout=self.timeout, **settings) as response:
                 return response, *read_body(response.raw, _LARGEST_ANSWER)
         # Errors of requests are OSErrors, and so is a CA bundle that is not there; a few of urllib3 come through.
         except (OSError, ValueError, HTTPError) as error:

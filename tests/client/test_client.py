@@ -506,7 +506,7 @@ class TestTrouble:
             raise requests.ConnectionError("cannot connect with sandbox-data-api-key")
 
         with client_of(sandbox) as client:
-            monkeypatch.setattr(client._session, "request", refuse)
+            monkeypatch.setattr(client._session, "send", refuse)
             with pytest.raises(ConnectionFailedError, match=r"cannot connect with \*\*\*"):
                 client.list_segments()
 
