@@ -8,20 +8,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from demo import say
-from tests.benchmarks.in_airflow import HOME, TASKS_AT_ONCE, airflow_of_its_own, archived_by
+from tests.benchmarks.in_a_process import result_of
+from tests.benchmarks.in_airflow import TASKS_AT_ONCE, airflow_of_its_own, archived_by
 from tests.benchmarks.show import table
 from tests.benchmarks.slow_moengage import KEPT_REQUESTS, slow_moengage
-
-REPOSITORY = Path(__file__).parents[2]
 
 LATENCY = 0.05
 CONCURRENCIES = (1, 4, 16)
@@ -73,22 +68,9 @@ def _in_a_process(most: int) -> list[dict[str, Any]]:
 def _archived_in_a_process(count: int, concurrency: int) -> dict[str, Any]:
     names = _names(count)
     with slow_moengage([FIRST_NAME, *names], LATENCY) as moengage:
-        environment = {
-            **os.environ,
-            "AIRFLOW_HOME": str(HOME),
-            "AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(moengage.connection),
-            "no_proxy": "*",
-        }
-        child = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.archiving"],
-            input=json.dumps({"first_name": FIRST_NAME, "names": names, "concurrency": concurrency}),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            cwd=REPOSITORY,
-            env=environment,
-        )
-        return {**json.loads(child.stdout.splitlines()[-1]), **moengage.traffic(names)}
+        order = {"first_name": FIRST_NAME, "names": names, "concurrency": concurrency}
+        environment = {"AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(moengage.connection)}
+        return {**result_of("archiving", order, environment), **moengage.traffic(names)}
 
 
 def _in_airflow(most: int) -> list[dict[str, Any]]:

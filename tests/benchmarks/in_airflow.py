@@ -11,9 +11,9 @@ from typing import Any
 import pendulum
 
 from demo.standalone import Standalone, running_airflow
+from tests.benchmarks.in_a_process import HOME
 from tests.benchmarks.slow_moengage import slow_moengage
 
-HOME = Path(__file__).parents[2] / ".airflow" / "bench"
 DAGS = Path(__file__).with_name("dags")
 TASKS_AT_ONCE = 4
 SECONDS_TO_RUN = 600
@@ -41,7 +41,7 @@ def archived_by(airflow: Standalone, dag_id: str, names: Sequence[str], latency:
     with (
         slow_moengage(names, latency) as moengage,
         airflow.connection("moengage_default", moengage.connection),
-        airflow.connection("moengage_over_http", _over_http(moengage.connection)),
+        airflow.connection("moengage_over_http", over_http(moengage.connection)),
     ):
         run_id = airflow.trigger(dag_id, conf={"names": list(names)})
         run = f"dags/{dag_id}/dagRuns/{run_id}"
@@ -55,7 +55,8 @@ def archived_by(airflow: Standalone, dag_id: str, names: Sequence[str], latency:
     return {"tasks": len(tasks), "seconds": round((ended - began).total_seconds(), 3), **traffic}
 
 
-def _over_http(connection: dict[str, Any]) -> dict[str, Any]:
+def over_http(connection: dict[str, Any]) -> dict[str, Any]:
+    """Make the connection of the provider http to the same workspace."""
     headers = {"MOE-APPKEY": connection["login"], "Content-Type": "application/json"}
     return {**connection, "conn_type": "http", "extra": headers}
 
