@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from demo import say
-from tests.benchmarks import bulk, calls
+from tests.benchmarks import bulk, calls, first_minute, parsing
 from tests.benchmarks.machine import facts
 from tests.benchmarks.show import lines_of
 
 # To add a benchmark, add its module: measure(options) gives what goes into the JSON, and report(figures) its lines.
-BENCHMARKS = {"bulk": bulk, "calls": calls}
+BENCHMARKS = {"bulk": bulk, "calls": calls, "parsing": parsing, "first_minute": first_minute}
 RESULTS = Path(__file__).with_name("results.json")
 
 
