@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A conda or virtual environment that happens to be active is not the one to install into.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
-.PHONY: help demo airflow test matrix pictures bench lint constraints clean
+.PHONY: help demo airflow test matrix reference pictures bench lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -32,6 +32,10 @@ matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPT
 	fi; \
 	$(BIN)/nox $(OPTIONS)
 
+reference: .venv/ready  ## make the reference of all that is public, from the docstrings: build/reference/index.html
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning docs/reference build/reference
+	@echo build/reference/index.html
+
 pictures: .venv/ready  ## take the pictures of the README anew, in a real browser
 	@PICTURES=docs $(BIN)/python -m pytest tests/system/test_user_interface.py
 
@@ -48,7 +52,7 @@ constraints: .venv/ready  ## look up newer versions of everything and pin them
 		--group dev pyproject.toml --output-file constraints.txt
 
 clean:  ## remove everything that the other commands made
-	rm -rf .venv .airflow .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache
+	rm -rf .venv .airflow .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

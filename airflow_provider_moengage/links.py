@@ -28,7 +28,7 @@ class SegmentLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """
-        Give the address that :func:`note_segment_page` has noted. Calls nothing of MoEngage.
+        Give the address that the task has noted. Calls nothing of MoEngage.
 
         :param operator: the task's operator.
         :param ti_key: the task instance.

@@ -37,8 +37,9 @@ def moengage_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     Start a MoEngage workspace on a free port of localhost, to which the connection ``moengage_default`` leads.
 
     Fill it with ``add_segment``, let requests fail with ``fail_next``, let time pass with ``move_clock``, and look at
-    ``segments`` and ``requests`` afterwards. The marker ``moengage_sandbox`` takes arguments of :class:`Sandbox`. The
-    test fails when it has called anything that the sandbox does not know.
+    ``segments`` and ``requests`` afterwards. The marker ``moengage_sandbox`` takes arguments of
+    :class:`~airflow_provider_moengage.sandbox.Sandbox`. The test fails when it has called anything that the sandbox
+    does not know.
 
     :return: the sandbox, which stops after the test.
     """

@@ -135,6 +135,7 @@ class MoEngageClient(Transport):
         :param segment_id: its id, which wins over the name.
         :return: ``{"message": ..., "success": true, "cs_name": ...}``.
         :raises SegmentNotFoundError: when there is no such segment, or it was archived more than 180 days ago.
+        :raises OtherSegmentError: when the server says that it has unarchived another segment than that of the id.
         """
         return self._set_archived("unarchive", name, segment_id)
 
@@ -210,7 +211,7 @@ class MoEngageClient(Transport):
 
     def list_segments(self, name: str | None = None) -> list[dict[str, Any]]:
         """
-        List the segments of the workspace: 50 calls a minute, 200 an hour, 1,000 a day.
+        List the segments of the workspace. API document: list; 50 calls a minute, 200 an hour, 1,000 a day.
 
         :param name: only the segment of exactly this name. Compared again on this side, letter by letter: to act
             on a segment of a similar name would be worse than to find none.
@@ -223,7 +224,7 @@ class MoEngageClient(Transport):
 
     def find_segment(self, *, segment_id: str | None = None, name: str | None = None) -> dict[str, Any] | None:
         """
-        Look a segment up by its id or by its exact name.
+        Look a segment up by its id or by its exact name. API documents: get by id; list.
 
         :param segment_id: its id: one :meth:`get_segment`.
         :param name: its name: one :meth:`list_segments`.

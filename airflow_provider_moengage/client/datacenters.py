@@ -12,7 +12,12 @@ _LONGEST_SHOWN = 8
 
 @dataclass(frozen=True)
 class DataCenter:
-    """One MoEngage data center: ``number`` as in its host names, ``region`` for people."""
+    """
+    One MoEngage data center.
+
+    :param number: its number as in its host names, ``01`` for example.
+    :param region: where it is, for people.
+    """
 
     number: str
     region: str
@@ -40,6 +45,7 @@ DATA_CENTERS = {
         DataCenter("101", "region not published"),
     )
 }
+"""Those in service, by their numbers."""
 
 
 def data_center_of(value: object) -> DataCenter:

@@ -139,6 +139,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         :return: the segment.
         :raises AirflowFailException: when the trigger met what no waiting can mend.
         :raises GaveUpWaitingError: when the trigger met trouble for too long.
+        :raises AirflowException: when the event is of a version that this one does not know.
         """
         # The event went through the metadata database, and may be that of an older version of the trigger.
         match event:

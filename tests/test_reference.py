@@ -1,0 +1,168 @@
+"""The reference that `make reference` makes: it is whole, and what the docstrings say of a signature is true of it."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import textwrap
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat import sdk
+from packaging.version import Version
+
+import airflow_provider_moengage
+from airflow_provider_moengage.client import MoEngageClient, errors
+from airflow_provider_moengage.operators import segments as operators
+
+REPOSITORY = Path(__file__).parents[1]
+
+pytestmark = [
+    pytest.mark.skipif(Version(version("apache-airflow")) < Version("3.3"), reason="made with the newest Airflow"),
+    pytest.mark.skipif(sys.version_info < (3, 11), reason="made with a Sphinx that Python 3.10 does not have"),
+]
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory):
+    """The classes, functions and properties of the reference, by their names: (kind, object)."""
+    folder = tmp_path_factory.mktemp("reference")
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "docs/reference", folder]
+    made = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    inventory = zlib.decompress((folder / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
+    entries = re.findall(r"(?m)^(airflow_provider_moengage\S*) py:(?!module|attribute|data)(\w+) 1 ", inventory)
+    return {name: (kind, pkgutil.resolve_name(name)) for name, kind in entries}
+
+
+def test_whatever_the_readme_imports_is_in_the_reference(documented):
+    readme = (REPOSITORY / "README.md").read_text()
+    imports = re.findall(r"(?m)^from (airflow_provider_moengage\S*) import (.+)$", readme)
+    used = {(module, name.strip()) for module, names in imports for name in names.split(",")}
+    assert used
+    there = {id(thing) for _, thing in documented.values()}
+    assert [
+        f"{module}.{name}" for module, name in used if id(pkgutil.resolve_name(f"{module}.{name}")) not in there
+    ] == []
+
+
+def test_every_error_is_in_the_reference(documented):
+    for module in pkgutil.walk_packages(airflow_provider_moengage.__path__, "airflow_provider_moengage."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    kinds, there = [errors.MoEngageError], {thing for kind, thing in documented.values() if kind == "exception"}
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    assert {kind for kind in kinds if kind.__module__.startswith("airflow_provider_moengage")} <= there
+
+
+def test_what_is_said_of_parameters_is_true(documented):
+    wrong = []
+    for name, (kind, thing) in documented.items():
+        if kind == "property":
+            continue
+        said = re.findall(r"(?m)^:param (\w+): \S", inspect.getdoc(thing))
+        required, optional = _parameters_of(thing)
+        if len(said) != len(set(said)) or not required <= set(said) <= required | optional:
+            wrong.append(f"{name} explains {said} and takes {sorted(required)}")
+    assert wrong == []
+
+
+def test_what_is_said_of_results_is_true(documented):
+    wrong = []
+    for name, (kind, thing) in documented.items():
+        if kind not in ("function", "method"):
+            continue
+        says = re.search(r"(?m)^:return: \S", inspect.getdoc(thing)) is not None
+        # A context manager that gives nothing is annotated as a generator.
+        gives = inspect.signature(_function_of(thing)).return_annotation not in ("None", "Iterator[None]")
+        if gives != says:
+            wrong.append(f"{name} {'gives' if gives else 'does not give'} a result")
+    assert wrong == []
+
+
+def test_what_is_said_of_errors_is_true(documented):
+    wrong = []
+    for name, (_, thing) in documented.items():
+        said = re.findall(r"(?m)^:raises (\w+): \S", inspect.getdoc(thing))
+        errors_said = tuple(error for error in (_error_named(word, thing) for word in said) if error)
+        if len(errors_said) < len(said):
+            wrong.append(f"{name}: one of {said} is no error")
+        wrong += [f"{name} raises {error}" for error in _raised_in(thing) if not issubclass(error, errors_said)]
+    assert wrong == []
+
+
+def test_each_operator_and_each_call_names_its_document():
+    calls = [method for name, method in vars(MoEngageClient).items() if name[0] != "_" and inspect.isfunction(method)]
+    classes = [
+        kind
+        for name, kind in vars(operators).items()
+        if name[0] != "_" and inspect.isclass(kind) and kind.__module__ == operators.__name__
+    ]
+    assert calls
+    assert classes
+    assert [thing.__name__ for thing in calls + classes if not re.search(r"API\s+documents?:", thing.__doc__)] == []
+
+
+def _function_of(thing):
+    """What a decorator has been put around."""
+    for wrapper in ("__func__", "fget", "func", "_fixture_function"):
+        thing = getattr(thing, wrapper, thing)
+    return thing
+
+
+def _parameters_of(thing):
+    """The parameters to explain, and those like **kwargs, which may be explained."""
+    if hasattr(thing, "_fixture_function"):  # pytest gives them
+        return set(), set()
+    functions = _constructors_of(thing) if inspect.isclass(thing) else [_function_of(thing)]
+    parameters = {
+        name: given for function in functions for name, given in inspect.signature(function).parameters.items()
+    }
+    starred = {name for name, given in parameters.items() if given.kind in (given.VAR_KEYWORD, given.VAR_POSITIONAL)}
+    return set(parameters) - starred - {"self", "cls"}, starred
+
+
+def _constructors_of(kind):
+    """Those that the arguments go to, up to a class that explains its own."""
+    for base in kind.__mro__:
+        if base is not kind and not base.__name__.startswith("_"):
+            return
+        if "__init__" in vars(base):
+            yield base.__init__
+            if not any(
+                given.kind is given.VAR_KEYWORD for given in inspect.signature(base.__init__).parameters.values()
+            ):
+                return
+
+
+def _raised_in(thing):
+    """The errors that stand behind a raise in its very body."""
+    if inspect.isclass(thing):
+        body = vars(thing).get("__post_init__" if dataclasses.is_dataclass(thing) else "__init__")
+    else:
+        body = _function_of(thing)
+    if body is None:
+        return set()
+    raises = [
+        node.exc
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(body))))
+        if isinstance(node, ast.Raise)
+    ]
+    names = {node.func.id for node in raises if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return {error for error in (_error_named(name, thing) for name in names) if error}
+
+
+def _error_named(name, thing):
+    spaces = (vars(builtins), vars(errors), vars(sdk), vars(inspect.getmodule(_function_of(thing))))
+    found = next((space[name] for space in spaces if name in space), None)
+    return found if inspect.isclass(found) and issubclass(found, BaseException) else None
