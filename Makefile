@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A conda or virtual environment that happens to be active is not the one to install into.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
-.PHONY: help demo airflow test matrix reference pictures bench lint constraints clean
+.PHONY: help demo airflow test matrix reference pictures bench dist lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -42,6 +42,11 @@ pictures: .venv/ready  ## take the pictures of the README anew, in a real browse
 bench: .venv/bench/ready  ## measure, print the figures and write them to tests/benchmarks/results.json; OPTIONS=--help
 	@.venv/bench/bin/python -m tests.benchmarks $(OPTIONS)
 
+dist: .venv/ready  ## build the wheel and the sdist, and check them: dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build
+	@$(BIN)/python -m twine check --strict dist/*
+
 lint: .venv/ready  ## ruff (format and rules) and mypy (strict)
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
@@ -52,7 +57,7 @@ constraints: .venv/ready  ## look up newer versions of everything and pin them
 		--group dev pyproject.toml --output-file constraints.txt
 
 clean:  ## remove everything that the other commands made
-	rm -rf .venv .airflow .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build
+	rm -rf .venv .airflow .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build dist
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -96,6 +98,23 @@ def trickling_server(answer: Iterable[bytes]) -> Iterator[str]:
         stopped.set()
         thread.join()
         listener.close()
+
+
+def provider_seen_by(airflow: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ask an Airflow for the provider, and for its hook."""
+
+    def ask(what: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([airflow, "providers", what, "--output", "json"], stdout=subprocess.PIPE, text=True)
+
+    def rows(asked: subprocess.Popen[str]) -> list[dict[str, Any]]:
+        output, _ = asked.communicate()
+        assert asked.returncode == 0
+        return json.loads(output[output.index("[{") :])  # Airflow 3.0 logs to the same place
+
+    providers, hooks = ask("list"), ask("hooks")
+    (provider,) = [row for row in rows(providers) if row["package_name"] == "airflow-provider-moengage"]
+    (hook,) = [row for row in rows(hooks) if row["connection_type"] == "moengage"]
+    return provider, hook
 
 
 def new_dag(dag_id: str, **arguments: Any) -> DAG:

@@ -1,4 +1,4 @@
-"""The package as others get it: its metadata, what Airflow sees of it, and what a wheel holds."""
+"""The package as Airflow and others see it: its metadata, and what its parts need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 import airflow_provider_moengage
 from airflow_provider_moengage import get_provider_info
+from tests.support import provider_seen_by
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -26,16 +26,8 @@ def test_airflow_accepts_the_metadata():
 
 
 def test_airflow_finds_the_provider(airflow_database):
-    program = Path(sys.executable).with_name("airflow")
-
-    def rows(what):
-        command = [program, "providers", what, "--output", "json"]
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return json.loads(output[output.index("[{") :])  # Airflow 3.0 logs to the same place
-
-    (listed,) = [row for row in rows("list") if row["package_name"] == "airflow-provider-moengage"]
-    assert listed["version"] == airflow_provider_moengage.__version__
-    (hook,) = [row for row in rows("hooks") if row["connection_type"] == "moengage"]
+    provider, hook = provider_seen_by(Path(sys.executable).with_name("airflow"))
+    assert provider["version"] == airflow_provider_moengage.__version__
     assert hook["class"] == "airflow_provider_moengage.hooks.moengage.MoEngageHook"
     assert hook["conn_id_attribute_name"] == "moengage_conn_id"
 
@@ -46,17 +38,6 @@ def test_the_dependencies():
     airflow = {"apache-airflow", "apache-airflow-providers-common-compat", "apache-airflow-providers-standard"}
     assert names == airflow | {"pendulum", "requests", "urllib3"}
     assert metadata["Requires-Python"] == ">=3.10"
-
-
-def test_a_wheel_holds_the_package_alone(tmp_path):
-    hatchling = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path]
-    subprocess.run(hatchling, cwd=REPOSITORY, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    top = {name.split("/")[0] for name in names}
-    version = airflow_provider_moengage.__version__
-    assert top == {"airflow_provider_moengage", f"airflow_provider_moengage-{version}.dist-info"}
-    assert {"airflow_provider_moengage/py.typed", "airflow_provider_moengage/sandbox/__main__.py"} <= set(names)
 
 
 def test_the_version_stands_in_one_place():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -82,6 +85,30 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+
+
+def read_export(process: subprocess.Popen[str]) -> tuple[list[str], str]:
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        if line.startswith("export "):
+            return lines, line.rstrip("\n")
+        lines.append(line.rstrip("\n"))
+    raise AssertionError(f"no export line in {lines}")
+
+
+def run_in_bash(export: str) -> Any:
+    show = "import os; print(os.environ['AIRFLOW_CONN_MOENGAGE_DEFAULT'])"
+    shown = run("bash", "-c", f"{export}\nexec {shlex.join([sys.executable, '-c', show])}")
+    return json.loads(shown.stdout)
+
+
+def list_segments(connection: dict[str, Any]) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = (connection["login"], connection["password"])
+        headers = {"Content-Type": "application/json", "MOE-APPKEY": connection["login"]}
+        return session.get(f"{connection['host']}/v3/custom-segments", headers=headers, timeout=5)
 
 
 def read_all(connection: socket.socket) -> bytes:

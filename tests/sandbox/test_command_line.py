@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import requests
 
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.__main__ import main
-from tests.sandbox.calling import run
+from tests.sandbox.calling import list_segments, read_export, run, run_in_bash
 
 GOOD_STATE = {"format": "moengage-sandbox-state", "version": 1, "clock_ahead": 0, "segments": []}
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -42,30 +41,6 @@ def start() -> Iterator[Start]:
     for process in running:
         process.kill()
         process.communicate()
-
-
-def read_export(process: subprocess.Popen[str]) -> tuple[list[str], str]:
-    assert process.stdout
-    lines = []
-    for line in process.stdout:
-        if line.startswith("export "):
-            return lines, line.rstrip("\n")
-        lines.append(line.rstrip("\n"))
-    raise AssertionError(f"no export line in {lines}")
-
-
-def run_in_bash(export: str) -> Any:
-    show = "import os; print(os.environ['AIRFLOW_CONN_MOENGAGE_DEFAULT'])"
-    shown = run("bash", "-c", f"{export}\nexec {shlex.join([sys.executable, '-c', show])}")
-    return json.loads(shown.stdout)
-
-
-def list_segments(connection: dict[str, Any]) -> requests.Response:
-    with requests.Session() as session:
-        session.trust_env = False
-        session.auth = (connection["login"], connection["password"])
-        headers = {"Content-Type": "application/json", "MOE-APPKEY": connection["login"]}
-        return session.get(f"{connection['host']}/v3/custom-segments", headers=headers, timeout=5)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
