@@ -47,10 +47,12 @@ dist: .venv/ready  ## build the wheel and the sdist, and check them: dist/
 	@$(BIN)/python -m hatchling build
 	@$(BIN)/python -m twine check --strict dist/*
 
-lint: .venv/ready  ## ruff (format and rules) and mypy (strict)
+lint: .venv/ready  ## ruff (format and rules), mypy (strict), the schemas of what is in .github
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
 
 constraints: .venv/ready  ## look up newer versions of everything and pin them
 	@$(UV) pip compile --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate \

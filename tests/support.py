@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pendulum
+import pytest
 from airflow.providers.common.compat.sdk import DAG
+from packaging.version import Version
 
 from airflow_provider_moengage.client import MoEngageClient
 from airflow_provider_moengage.sandbox import Sandbox
@@ -22,6 +25,12 @@ UNKNOWN_ID = "63d8cec0c085939e6c1ab727"
 
 # The answer of both dialects' list, and of a get by id as the document shows it, when nothing matches.
 NOTHING = {"data": [], "response_id": "abCDefGH", "type": "custom_segment"}
+
+
+once = pytest.mark.skipif(
+    Version(version("apache-airflow")) < Version("3.3"), reason="once is enough, with the newest Airflow"
+)
+"""For what is the same whatever the Airflow, or is pinned to the newest."""
 
 
 class Clock:

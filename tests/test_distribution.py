@@ -13,14 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from packaging.version import Version
 
 from airflow_provider_moengage import __version__
 from tests.sandbox.calling import list_segments, read_export, run_in_bash
-from tests.support import provider_seen_by
+from tests.support import once, provider_seen_by
 
 REPOSITORY = Path(__file__).parents[1]
 AIRFLOW = version("apache-airflow")
+pytestmark = once
+
 INSTALLED_SIZE = """
 from importlib.metadata import distribution
 print(sum(file.locate().stat().st_size for file in distribution("airflow-provider-moengage").files))
@@ -50,8 +51,6 @@ def sdist(built):
 @pytest.fixture(scope="module")
 def plain_airflow(tmp_path_factory, wheel, figures):
     """The programs of an environment with an Airflow to which the wheel was added, and nothing else."""
-    if Version(AIRFLOW) < Version("3.3"):
-        pytest.skip("the constraints are those of the newest Airflow")
     folder = tmp_path_factory.mktemp("plain") / "venv"
     uv = Path(sys.executable).with_name("uv")
     environment = {"UV_CACHE_DIR": str(REPOSITORY / ".venv" / "cache"), "UV_SYSTEM_CERTS": "1", **os.environ}

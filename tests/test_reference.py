@@ -13,23 +13,19 @@ import subprocess
 import sys
 import textwrap
 import zlib
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat import sdk
-from packaging.version import Version
 
 import airflow_provider_moengage
 from airflow_provider_moengage.client import MoEngageClient, errors
 from airflow_provider_moengage.operators import segments as operators
+from tests.support import once
 
 REPOSITORY = Path(__file__).parents[1]
 
-pytestmark = [
-    pytest.mark.skipif(Version(version("apache-airflow")) < Version("3.3"), reason="made with the newest Airflow"),
-    pytest.mark.skipif(sys.version_info < (3, 11), reason="made with a Sphinx that Python 3.10 does not have"),
-]
+pytestmark = once
 
 
 @pytest.fixture(scope="module")
