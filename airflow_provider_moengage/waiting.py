@@ -16,6 +16,9 @@ from airflow_provider_moengage.client.errors import MoEngageError
 LONGEST_TROUBLE = 6 * 3_600.0
 """Seconds for which looks in a row may fail before a wait gives up."""
 
+# Where a thousand take turns, the looks of one are hours apart: two that fail tell nothing of what was in between.
+_FEWEST_LOOKS = 3
+
 
 def wanted(segment_id: str | None, name: str | None) -> str:
     """
@@ -110,7 +113,7 @@ class Patience:
         :raises GaveUpWaitingError: when looks have failed for too long.
         """
         before, self.trouble = self.trouble, Trouble.after(self.trouble, error, now)
-        if now - self.trouble.since > LONGEST_TROUBLE:
+        if now - self.trouble.since > LONGEST_TROUBLE and self.trouble.looks >= _FEWEST_LOOKS:
             raise GaveUpWaitingError(
                 f"Gave up waiting for {self._wanted}: for {LONGEST_TROUBLE / 3_600:g} hours no look has succeeded "
                 f"({self.trouble.looks} in a row have failed). The last cause: {error}"

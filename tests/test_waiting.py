@@ -80,3 +80,11 @@ def test_trouble_is_remembered_elsewhere():
 @pytest.mark.parametrize("kept", [None, {}, "yesterday", {"since": None, "looks": 1, "cause": "x"}, [1]])
 def test_what_another_version_remembers_is_no_trouble(kept):
     assert Trouble.remembered(kept) is None
+
+
+def test_two_looks_that_fail_prove_nothing_however_far_apart(patience):
+    """Where many take turns, each looks every eight hours, say; and in between the others may have looked well."""
+    patience.bear(ServerError("ill", status=503), NOW)
+    patience.bear(ServerError("ill", status=503), NOW + LONGEST_TROUBLE + 7_200)
+    with pytest.raises(GaveUpWaitingError):
+        patience.bear(ServerError("ill", status=503), NOW + 2 * (LONGEST_TROUBLE + 7_200))

@@ -1,8 +1,9 @@
 """
-Believing the rate-limit headers before the 429 comes.
+Believing the rate-limit headers before the 429 comes, and taking turns.
 
 The limits are those of the workspace and of an endpoint. Whoever in this process has seen that no request is left tells
-all others: a request that will be refused is not worth sending.
+all others: a request that will be refused is not worth sending. Those who look again and again spend no more than the
+documented limits besides.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
+from airflow_provider_moengage.client.limits import LIMITS, SEGMENTS, Pace
 from airflow_provider_moengage.client.retry import asked_wait
 
-Endpoint = tuple[str, ...]
+Endpoint = tuple[str, str, str, str]
 """Whose limit it is: the address, the workspace, the method and the path, whichever segment it names."""
-
-_SEGMENTS = "/v3/custom-segments"
 
 # One refusal an hour costs nothing, while a triggerer that lives for months must not believe an odd header for a day.
 _LONGEST_MEMORY = 3_600.0
@@ -29,7 +29,7 @@ def endpoint_of(method: str, path: str) -> tuple[str, str]:
     :param path: its path.
     :return: the method, and the path without the segment's id.
     """
-    return method, f"{_SEGMENTS}/{{id}}" if path.startswith(f"{_SEGMENTS}/") else path
+    return method, f"{SEGMENTS}/{{id}}" if path.startswith(f"{SEGMENTS}/") else path
 
 
 class Windows:
@@ -38,6 +38,7 @@ class Windows:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed_until: dict[Endpoint, float] = {}
+        self._paces: dict[Endpoint, Pace] = {}
 
     def learn(self, endpoint: Endpoint, status: int, headers: Mapping[str, str], *, now: float, ticks: float) -> None:
         """
@@ -66,10 +67,27 @@ class Windows:
         with self._lock:
             return max(0.0, self._closed_until.get(endpoint, 0.0) - ticks)
 
+    def take_turn(self, endpoint: Endpoint, ticks: float) -> float:
+        """
+        Take the next turn of those who look again and again.
+
+        :param endpoint: what they call; one that has documented limits.
+        :param ticks: the time of the monotonic clock.
+        :return: 0 when it is taken, else the seconds after which to ask again.
+        """
+        with self._lock:
+            pace = self._paces.setdefault(endpoint, Pace(LIMITS[endpoint[-2:]]))
+            wait = max(self._closed_until.get(endpoint, 0.0) - ticks, pace.wait(ticks))
+            if wait > 0:
+                return wait
+            pace.spend(ticks)
+            return 0.0
+
     def forget(self) -> None:
         """Take all endpoints for open: a test begins with a workspace that nobody has called yet."""
         with self._lock:
             self._closed_until = {}
+            self._paces = {}
 
 
 WINDOWS = Windows()

@@ -100,6 +100,16 @@ class Transport:
         """
         return self._access() == other._access()
 
+    def take_turn(self, method: str, path: str) -> float:
+        """
+        Take the next turn of those who look again and again, of all in this process that reach this workspace.
+
+        :param method: the HTTP method of the look.
+        :param path: its path, whichever segment it names.
+        :return: 0 when it is taken, else the seconds after which to ask again.
+        """
+        return WINDOWS.take_turn(self._endpoint(method, path), time.monotonic())
+
     def request(self, method: str, path: str, *, query: str = "", body: Any = None) -> dict[str, Any]:
         """
         Send one request: the door that every call goes through.

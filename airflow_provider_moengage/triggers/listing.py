@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 
+from airflow_provider_moengage.client.limits import LIST
 from airflow_provider_moengage.triggers.looking import looks
 
 if TYPE_CHECKING:
@@ -101,6 +102,6 @@ class ListSharingTrigger(BaseEventTrigger):
         :param kwargs: the arguments of one of the triggers; the connection and the interval are those of all.
         :return: each time the segments, or the error: a stream that raises fails everybody on it.
         """
-        async with aclosing(looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], list_all)) as stream:
+        async with aclosing(looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], list_all, LIST)) as stream:
             async for seen in stream:
                 yield seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from airflow_provider_moengage.waiting import ConnectionChangedError, Connection
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
+    from airflow_provider_moengage.client.limits import Call
     from airflow_provider_moengage.client.retry import RetryPolicy
 
 _log = logging.getLogger(__name__)
@@ -34,10 +36,12 @@ _SECONDS_BETWEEN_LOOKUPS = 60.0
 
 
 async def looks(
-    moengage_conn_id: str, poll_interval: float, look: Callable[[MoEngageClient], Seen]
+    moengage_conn_id: str, poll_interval: float, look: Callable[[MoEngageClient], Seen], call: Call
 ) -> AsyncGenerator[Seen | MoEngageError, None]:
     """
     Look once an interval, for ever, and give an error as an answer like any other.
+
+    Where so many look that the rate limit does not suffice, they take turns: who has waited longest is next.
 
     Sleeps before the first look too: a sensor has just looked, and a trigger that fires within a second of its
     task's deferral can fail the task. Sleeps longer when the server asks for it.
@@ -45,6 +49,7 @@ async def looks(
     :param moengage_conn_id: the connection.
     :param poll_interval: seconds between two looks.
     :param look: makes one; called in a thread.
+    :param call: what it calls.
     :return: what each look has seen.
     """
     wait = 0.0
@@ -52,7 +57,7 @@ async def looks(
         while True:
             await asyncio.sleep(max(poll_interval, SHORTEST_INTERVAL, wait))
             try:
-                seen: Seen | MoEngageError = await workspace.look(look)
+                seen: Seen | MoEngageError = await workspace.look(look, call)
             except MoEngageError as error:
                 seen = error
             except Exception as error:  # noqa: BLE001 - of Airflow's API, say: it must not fail a thousand tasks
@@ -73,17 +78,23 @@ class _Workspace:
         self.users = 0
         self._moengage_conn_id = moengage_conn_id
         self._threads = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix=f"look-{moengage_conn_id}")
+        self._free_threads = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        # Whoever waits for one of these is woken in the order of arrival.
+        self._queues: defaultdict[Call, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._lock = asyncio.Lock()
         self._client: MoEngageClient | None = None
         self._looked_up = 0.0
 
-    async def look(self, look: Callable[[MoEngageClient], Seen]) -> Seen:
+    async def look(self, look: Callable[[MoEngageClient], Seen], call: Call) -> Seen:
         """
-        Look once, in a thread.
+        Look once, in a thread, when it is one's turn.
 
         :raises MoEngageError: when it fails.
         """
-        client = await self._current_client()
+        async with self._queues[call]:
+            client = await self._client_in_turn(call)
+            # In the queue still: before a host that is silent, turns that are taken must not pile up.
+            await self._free_threads.acquire()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, look, client)
         except AuthenticationError as error:
@@ -95,11 +106,20 @@ class _Workspace:
             if misled and time.monotonic() - self._looked_up > _SECONDS_BETWEEN_LOOKUPS:
                 await self._has_changed_since(client)
             raise
+        finally:
+            self._free_threads.release()
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._client:
             self._client.close()
+
+    async def _client_in_turn(self, call: Call) -> MoEngageClient:
+        while True:
+            client = await self._current_client()
+            if not (wait := client.take_turn(*call)):
+                return client
+            await asyncio.sleep(wait)
 
     async def _current_client(self) -> MoEngageClient:
         async with self._lock:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
+from airflow_provider_moengage.client.limits import GET_BY_ID, LIST
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.triggers.listing import Listing, ListSharingTrigger, list_all, newest
 from airflow_provider_moengage.triggers.looking import looks
@@ -32,7 +33,8 @@ class SegmentExistsTrigger(ListSharingTrigger):
     Fire when a segment exists, by its id or by its exact name. Only reads.
 
     On Airflow 3.3 all triggers that wait for names with the same connection and interval share one stream: one list
-    request an interval, however many they are. A :class:`SegmentCreatedTrigger` shares it too.
+    request an interval, however many they are. A :class:`SegmentCreatedTrigger` shares it too. Those of a triggerer
+    that look for themselves take turns where MoEngage's rate limit does not suffice for all.
 
     Fires ``{"status": "found", "segment": {...}}``, or ``{"status": "failed", "message": ...}`` for what no waiting
     mends. A rate limit, a failing server or a broken network counts as "not yet"; when nothing else comes for six
@@ -42,7 +44,7 @@ class SegmentExistsTrigger(ListSharingTrigger):
     :param segment_id: id of the segment; either this or the name.
     :param name: exact name of the segment; either this or the id.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
-    :param poll_interval: seconds between two looks, and before the first.
+    :param poll_interval: seconds between two looks at least, and before the first.
     """
 
     # An event trigger of an asset belongs to no task and so to no queue; this one waits for a task.
@@ -89,7 +91,8 @@ class SegmentExistsTrigger(ListSharingTrigger):
         def find(client: MoEngageClient) -> dict[str, Any] | None:
             return client.find_segment(segment_id=self.segment_id, name=self.name)
 
-        async with aclosing(looks(self.moengage_conn_id, self.poll_interval, find)) as stream:
+        call = LIST if self.segment_id is None else GET_BY_ID
+        async with aclosing(looks(self.moengage_conn_id, self.poll_interval, find, call)) as stream:
             async for seen in stream:
                 if event := self._event_of(seen):
                     yield event
@@ -203,7 +206,7 @@ class SegmentCreatedTrigger(ListSharingTrigger):
         :return: an event for each new segment.
         """
         async with (
-            aclosing(looks(self.moengage_conn_id, self.poll_interval, list_all)) as stream,
+            aclosing(looks(self.moengage_conn_id, self.poll_interval, list_all, LIST)) as stream,
             aclosing(self.filter_shared_stream(stream)) as events,
         ):
             async for event in events:
