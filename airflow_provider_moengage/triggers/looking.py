@@ -81,6 +81,7 @@ class _Workspace:
         self._free_threads = asyncio.Semaphore(_LOOKS_AT_ONCE)
         # Whoever waits for one of these is woken in the order of arrival.
         self._queues: defaultdict[Call, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._scarce: set[Call] = set()
         self._lock = asyncio.Lock()
         self._client: MoEngageClient | None = None
         self._looked_up = 0.0
@@ -119,6 +120,12 @@ class _Workspace:
             client = await self._current_client()
             if not (wait := client.take_turn(*call)):
                 return client
+            if call not in self._scarce:
+                self._scarce.add(call)
+                _log.warning(
+                    "More looks with the connection %r are due than MoEngage's rate limit allows: they take turns.",
+                    self._moengage_conn_id,
+                )
             await asyncio.sleep(wait)
 
     async def _current_client(self) -> MoEngageClient:

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from demo import say
-from tests.benchmarks import bulk, calls, first_minute, parsing
+from tests.benchmarks import bulk, calls, first_minute, parsing, waiting
 from tests.benchmarks.machine import facts
-from tests.benchmarks.show import lines_of
+from tests.benchmarks.show import compact, lines_of
 
 # To add a benchmark, add its module: measure(options) gives what goes into the JSON, and report(figures) its lines.
-BENCHMARKS = {"bulk": bulk, "calls": calls, "parsing": parsing, "first_minute": first_minute}
+BENCHMARKS = {"calls": calls, "waiting": waiting, "parsing": parsing, "bulk": bulk, "first_minute": first_minute}
 RESULTS = Path(__file__).with_name("results.json")
 
 
@@ -26,7 +26,7 @@ def main() -> int:
         figures = benchmark.measure(options)
         # After each of them: who stops the next one keeps this.
         results[name] = {"machine": machine, **figures}
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        RESULTS.write_text(compact(results))
         say("\n".join(["", *benchmark.report(figures), "", *lines_of(machine), ""]))
     say(f"The raw figures are in tests/benchmarks/{RESULTS.name}.")
     return 0
@@ -35,15 +35,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests.benchmarks", description=__doc__)
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="measure this one; may be repeated")
-    parser.add_argument("--segments", type=_segments, default=1_000, help="bulk: how many at most (default: 1000)")
+    parser.add_argument("--long", action="store_true", help="bulk: also what takes minutes, one segment at a time")
     return parser
-
-
-def _segments(text: str) -> int:
-    count = int(text)
-    if not bulk.FEW < count <= bulk.MOST:
-        raise argparse.ArgumentTypeError(f"must be more than {bulk.FEW} and at most {bulk.MOST}")
-    return count
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from statistics import median
 from typing import Any
 
@@ -16,16 +17,17 @@ from demo import say
 from tests.benchmarks.in_a_process import result_of
 from tests.benchmarks.in_airflow import TASKS_AT_ONCE, airflow_of_its_own, archived_by
 from tests.benchmarks.show import table
-from tests.benchmarks.slow_moengage import KEPT_REQUESTS, slow_moengage
+from tests.benchmarks.slow_moengage import slow_moengage
 
 LATENCY = 0.05
 CONCURRENCIES = (1, 4, 16)
-FEW = 100
-MOST = KEPT_REQUESTS - 1  # without the first one of each process
+SIZES = (100, 1_000, 10_000)
 RUNS = 3
 LONGEST_TO_REPEAT = 15.0  # seconds
+LONGEST = 200.0  # seconds, unless --long
 
 FIRST_NAME = "camp_first"
+SEGMENTS_IN_AIRFLOW = 1_000
 MAPPED_SEGMENTS = 50
 MAPPED_RUNS = 3
 WAYS = {
@@ -40,25 +42,23 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """
     Measure.
 
-    :param options: ``segments`` says how many are archived at most.
+    :param options: ``long`` asks for what takes minutes, too.
     :return: the raw figures, each run with its own.
     """
     return {
         "latency_seconds": LATENCY,
-        "segments": options.segments,
-        "in_a_process": _in_a_process(options.segments),
+        "in_a_process": _in_a_process(math.inf if options.long else LONGEST),
         "tasks_at_once": TASKS_AT_ONCE,
-        "in_airflow": _in_airflow(options.segments),
+        "in_airflow": _in_airflow(),
     }
 
 
-def _in_a_process(most: int) -> list[dict[str, Any]]:
-    settings = [(count, concurrency) for count in (FEW, most) for concurrency in CONCURRENCIES]
+def _in_a_process(longest: float) -> list[dict[str, Any]]:
     runs = []
     for round_ in range(RUNS):
-        for count, concurrency in settings:
+        for count, concurrency in product(SIZES, CONCURRENCIES):
             limit = count * LATENCY / concurrency
-            if round_ == 0 or limit <= LONGEST_TO_REPEAT:
+            if limit <= (longest if round_ == 0 else LONGEST_TO_REPEAT):
                 say(f"bulk: {count} segments, {concurrency} at a time, run {round_ + 1}")
                 taken = _archived_in_a_process(count, concurrency)
                 runs.append({"segments": count, "concurrency": concurrency, "limit_seconds": limit, **taken})
@@ -73,13 +73,13 @@ def _archived_in_a_process(count: int, concurrency: int) -> dict[str, Any]:
         return {**result_of("archiving", order, environment), **moengage.traffic(names)}
 
 
-def _in_airflow(most: int) -> list[dict[str, Any]]:
+def _in_airflow() -> list[dict[str, Any]]:
     say("bulk: Airflow starts")
     runs = []
     with airflow_of_its_own() as airflow:
         for round_ in range(MAPPED_RUNS):
             for dag_id in WAYS if round_ == 0 else MAPPED:
-                count = MAPPED_SEGMENTS if dag_id in MAPPED else most
+                count = MAPPED_SEGMENTS if dag_id in MAPPED else SEGMENTS_IN_AIRFLOW
                 say(f"bulk: {count} segments in Airflow, {dag_id}, run {round_ + 1}")
                 taken = archived_by(airflow, dag_id, _names(count), LATENCY)
                 runs.append({"way": dag_id, "segments": count, **taken})
@@ -107,11 +107,22 @@ def report(figures: Mapping[str, Any]) -> list[str]:
         "",
         f"The first call of a process is not in it: {first_call:.2f} s, of which most is for imports.",
         "The ratio at best is above 1 where the last calls are fewer than may run at once.",
+        *_left_out(runs, figures["latency_seconds"]),
         "",
         f"On a real Airflow, LocalExecutor, {tasks_at_once} at once, from the first start of a task to the last end.",
-        f"Only {MAPPED_SEGMENTS} are mapped: what {figures['segments']:,} would take is extrapolated from that.",
+        f"Only {MAPPED_SEGMENTS} are mapped: what {SEGMENTS_IN_AIRFLOW:,} would take is extrapolated from that.",
         "",
-        *_table_of_ways(figures["in_airflow"], figures["segments"]),
+        *_table_of_ways(figures["in_airflow"], SEGMENTS_IN_AIRFLOW),
+    ]
+
+
+def _left_out(runs: Sequence[Mapping[str, Any]], latency: float) -> list[str]:
+    measured = {(run["segments"], run["concurrency"]) for run in runs}
+    left_out = [setting for setting in product(SIZES, CONCURRENCIES) if setting not in measured]
+    return [
+        f"Not measured: {count:,} segments, {concurrency} at once. They take {count * latency / concurrency:,.0f} s; "
+        "OPTIONS=--long measures it."
+        for count, concurrency in left_out
     ]
 
 

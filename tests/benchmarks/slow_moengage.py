@@ -1,4 +1,4 @@
-"""MoEngage as the benchmarks meet it: a sandbox that takes its time."""
+"""MoEngage as the benchmarks meet it: a sandbox in a process of its own, which may take its time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import requests
 
 SECONDS_TO_START = 30
 KEPT_REQUESTS = 10_000
-"""So many the sandbox remembers, and so many it can be told to answer late."""
+"""So many the sandbox remembers, and so many it can be told at a time to answer late."""
 
 
 @dataclass(frozen=True)
-class SlowMoEngage:
+class MoEngage:
     """
     A sandbox in a process of its own: its Python takes no time from the interpreter of what is measured.
 
@@ -29,12 +29,27 @@ class SlowMoEngage:
 
     connection: dict[str, Any]
 
+    def control(self, method: str, endpoint: str, body: Any = None) -> Any:
+        """
+        Drive it.
+
+        :return: its answer.
+        """
+        with requests.Session() as session:
+            return _call(session, method, f"{self.connection['host']}/_sandbox/{endpoint}", body)
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Give what has reached it, the last 10,000."""
+        return self.control("GET", "requests")
+
+    def now(self) -> str:
+        """Tell its time."""
+        return self.control("GET", "clock")["now"]
+
     def traffic(self, names: Sequence[str]) -> dict[str, Any]:
         """Count what has reached it for these segments."""
-        with requests.Session() as session:
-            journal = _call(session, "GET", f"{self.connection['host']}/_sandbox/requests")
         wanted = set(names)
-        sent = [(json.loads(request["body"])["name"], request["connection"]) for request in journal]
+        sent = [(json.loads(request["body"])["name"], request["connection"]) for request in self.requests()]
         counted = Counter(name for name, _ in sent if name in wanted)
         return {
             "segments_reached": len(counted),
@@ -45,15 +60,15 @@ class SlowMoEngage:
 
 
 @contextmanager
-def slow_moengage(names: Sequence[str], latency: float) -> Iterator[SlowMoEngage]:
+def running_sandbox(*options: str, names: Sequence[str] = ()) -> Iterator[MoEngage]:
     """
-    Run a workspace that has these segments, and that takes its time to archive each.
+    Run a workspace that has these segments.
 
-    :param names: names of the segments, at most 10,000.
-    :param latency: seconds before each of so many archive requests is answered.
+    :param options: for the command line of the sandbox.
+    :param names: names of the segments.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "airflow_provider_moengage.sandbox", "--port", "0"],
+        [sys.executable, "-m", "airflow_provider_moengage.sandbox", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # a line a request
         text=True,
@@ -61,14 +76,27 @@ def slow_moengage(names: Sequence[str], latency: float) -> Iterator[SlowMoEngage
     try:
         connection = _connection_told_by(process)
         with requests.Session() as session:
-            url = f"{connection['host']}/_sandbox"
             for name in names:
-                _call(session, "POST", f"{url}/segments", {"name": name})
-            _call(session, "POST", f"{url}/faults", {"times": len(names), "delay": latency, "path": "*/archive"})
-        yield SlowMoEngage(connection)
+                _call(session, "POST", f"{connection['host']}/_sandbox/segments", {"name": name})
+        yield MoEngage(connection)
     finally:
         process.terminate()
         process.communicate(timeout=SECONDS_TO_START)
+
+
+@contextmanager
+def slow_moengage(names: Sequence[str], latency: float) -> Iterator[MoEngage]:
+    """
+    Run a workspace that has these segments, and that takes its time to archive each.
+
+    :param names: names of the segments.
+    :param latency: seconds before each of so many archive requests is answered.
+    """
+    with running_sandbox(names=names) as moengage:
+        for begin in range(0, len(names), KEPT_REQUESTS):
+            times = len(names[begin : begin + KEPT_REQUESTS])
+            moengage.control("POST", "faults", {"times": times, "delay": latency, "path": "*/archive"})
+        yield moengage
 
 
 def _connection_told_by(process: subprocess.Popen[str]) -> dict[str, Any]:

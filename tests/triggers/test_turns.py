@@ -47,7 +47,7 @@ def most_within(period, requests):
     return max(bisect_left(times, time + period) - index for index, time in enumerate(times))
 
 
-def test_within_the_limits_and_all_in_turn(sandbox, clock, figures):
+def test_within_the_limits_and_all_in_turn(sandbox, clock, figures, caplog):
     """300 ask for 3,600 looks an hour."""
 
     async def wait():
@@ -65,6 +65,7 @@ def test_within_the_limits_and_all_in_turn(sandbox, clock, figures):
     assert len(looked) > 1_500
     for begin in range(0, len(looked) - len(IDS), len(IDS)):
         assert sorted(looked[begin : begin + len(IDS)]) == IDS, "none is looked at twice before all others"
+    assert sum("they take turns" in record.getMessage() for record in caplog.records) == 1
     figures.add("looks by id that took turns, none of them refused", len(looked))
 
 
@@ -84,7 +85,7 @@ def test_by_name_too_where_no_stream_is_shared(sandbox, clock):
     assert set(Counter(request.query for request in sandbox.requests).values()) <= {3, 4}
 
 
-def test_who_looks_as_often_as_he_may_is_not_slowed_down(sandbox, clock):
+def test_who_looks_as_often_as_he_may_is_not_slowed_down(sandbox, clock, caplog):
     async def wait():
         waiting = waiting_for(IDS[:10])
         await asyncio.sleep(3 * HOUR)
@@ -92,6 +93,7 @@ def test_who_looks_as_often_as_he_may_is_not_slowed_down(sandbox, clock):
 
     virtual_time.run(wait(), clock)
 
+    assert not caplog.records
     times = [request.time for request in sandbox.requests if request.path.endswith(IDS[0])]
     assert len(times) == 35
     assert all(timedelta(seconds=300) <= later - earlier < timedelta(seconds=302) for earlier, later in pairwise(times))
