@@ -26,11 +26,13 @@ def result_of(module: str, order: Any, environment: Mapping[str, str] | None = N
     child = subprocess.run(
         [sys.executable, "-m", f"tests.benchmarks.{module}"],
         input=json.dumps(order),
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-        check=True,
+        check=False,
         cwd=REPOSITORY,
         # No proxy of the environment is asked: all servers are on this machine.
         env={**environment_without_airflow(), "AIRFLOW_HOME": str(HOME), "no_proxy": "*", **(environment or {})},
     )
+    if child.returncode:
+        raise RuntimeError(f"tests.benchmarks.{module} has failed:\n{child.stderr[-3_000:]}")
     return json.loads(child.stdout.splitlines()[-1])

@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from demo import say
-from tests.benchmarks.in_airflow import HOME, over_http
+from tests.benchmarks.in_a_process import result_of
+from tests.benchmarks.in_airflow import over_http
 from tests.benchmarks.show import table
 from tests.benchmarks.slow_moengage import KEPT_REQUESTS, running_sandbox
-
-REPOSITORY = Path(__file__).parents[2]
 
 LOOKS = 10
 INTERVAL = 5.0
@@ -100,23 +95,10 @@ def _shared_for_a_day(count: int) -> dict[str, Any]:
 
 def _in_a_process(connection: dict[str, Any], order: Mapping[str, Any]) -> dict[str, Any]:
     environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(HOME),
         "AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(connection),
         "AIRFLOW_CONN_HTTP_DEFAULT": json.dumps(over_http(connection)),
-        "no_proxy": "*",
     }
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.waiters"],
-        input=json.dumps(order),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # what the triggers log
-        text=True,
-        check=True,
-        cwd=REPOSITORY,
-        env=environment,
-    )
-    return json.loads(child.stdout.splitlines()[-1])
+    return result_of("waiters", order, environment)
 
 
 def _seconds(moment: str) -> float:
@@ -143,7 +125,7 @@ def report(figures: Mapping[str, Any]) -> list[str]:
         *_table_of_ways(figures["by_name"]),
         "",
         "The first row is what the process does besides; of the others, a look costs the CPU that is more than that.",
-        "MiB is what the process has grown by while they wait. The lag is the event loop's: the longest, and the median.",
+        "MiB is what the process has grown by meanwhile. The lag is the event loop's: the longest, and the median.",
         "",
         f"By id, for a day, a look every {USUAL_INTERVAL:g} s if MoEngage's limit allows (100 a minute, 1,000 an hour,",
         "4,000 a day). The day is one of the process's and the sandbox's clocks; the requests are real.",
