@@ -216,7 +216,7 @@ def in_plain_words(error: BaseException | None) -> str:
     :return: its text, without the connection object that it begins with.
     """
     inner = error.args[-1] if isinstance(error, ProtocolError) and error.args else error
-    return re.sub(r"^<?\w*Connection\w*\(.*?\)>?: ", "", str(inner))
+    return re.sub(r"^<?\w*(?:Connection|Pool)\w*\(.*?\)>?: ", "", str(inner))
 
 
 class NoAnswerError(MaxRetryError):

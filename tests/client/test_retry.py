@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import ssl
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPConnectionPool, HTTPResponse
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     LocationParseError,
@@ -16,10 +20,23 @@ from urllib3.exceptions import (
     ProtocolError,
     ProxyError,
     ReadTimeoutError,
+    ResponseError,
     SSLError,
 )
 
-from airflow_provider_moengage.client.retry import NO_RETRIES, Failure, GiveUp, Retry, RetryPolicy, asked_wait
+from airflow_provider_moengage.client.retry import (
+    NO_RETRIES,
+    Failure,
+    GiveUp,
+    NoAnswerError,
+    PolicyRetry,
+    Retry,
+    RetryPolicy,
+    asked_wait,
+    in_plain_words,
+    is_proxy_refusal,
+    is_tls_refusal,
+)
 
 NOW = 1_800_000_000.0
 POLICY = RetryPolicy(tries=4, budget=60, first_backoff=2, longest_backoff=5)
@@ -175,6 +192,154 @@ def test_the_end():
     assert decide(answered(503), left=0) == GiveUp(TOO_LONG)
     assert decide(answered(503), left=0.25).wait == 0.25
     assert decide(answered(503), policy=NO_RETRIES) == GiveUp("1 tries were made")
+
+
+CONNECTION = HTTPConnection("host", 80)
+POOL = HTTPConnectionPool("host", 80)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (NewConnectionError(CONNECTION, "refused"), "refused"),
+        (ReadTimeoutError(POOL, "/", "silence: read timeout=30"), "silence: read timeout=30"),
+        (ProtocolError("Connection aborted.", ConnectionResetError(104, "reset")), "[Errno 104] reset"),
+        (ProtocolError(), ""),
+        (OSError(104, "reset"), "[Errno 104] reset"),
+        (SSLError("HTTPConnection: of whom nothing follows"), "HTTPConnection: of whom nothing follows"),
+        (None, "None"),
+    ],
+    ids=repr,
+)
+def test_what_happened_to_a_connection(error, words):
+    assert in_plain_words(error) == words
+
+
+@pytest.mark.parametrize("error", [None, OSError("Tunnel connection failed: 407"), *NEVER_SENT], ids=repr)
+def test_no_refusal(error):
+    assert is_proxy_refusal(error) is False
+    assert is_tls_refusal(error) is False
+
+
+class TestPolicyRetry:
+    """Where urllib3 asks, with its own answers and errors, on a clock that stands still."""
+
+    LIST = "/v3/custom-segments?name=camp"
+
+    @pytest.fixture(autouse=True)
+    def _a_clock_that_stands_still(self, clock, monkeypatch):
+        monkeypatch.setattr(clock, "monotonic", lambda: 1_000.0 + sum(clock.slept))
+        monkeypatch.setattr(clock, "time", lambda: NOW + sum(clock.slept))
+        monkeypatch.setattr("airflow_provider_moengage.client.retry.random.random", lambda: 0.5)
+
+    @pytest.fixture
+    def learned(self):
+        return []
+
+    @pytest.fixture
+    def first(self, learned):
+        return PolicyRetry(POLICY, lambda *told: learned.append(told))
+
+    @staticmethod
+    def response(status, body=b"", **headers):
+        return HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
+
+    def test_urllib3_itself_decides_nothing(self, first):
+        assert (first.total, first.redirect, first.raise_on_status) == (None, 0, False)
+
+    @pytest.mark.parametrize("status", [200, 302, 400, 409, 428, 430, 499])
+    def test_an_answer_that_is_no_failure(self, first, status):
+        assert first.is_retry("GET", status, has_retry_after=True) is False
+
+    @pytest.mark.parametrize("status", [429, 500, 503, 599])
+    def test_an_answer_that_is_one(self, first, status):
+        assert first.is_retry("POST", status) is True
+
+    def test_the_next_try(self, first, learned, caplog):
+        with caplog.at_level(logging.DEBUG):
+            second = first.increment("GET", self.LIST, self.response(429, **{"Retry-After": "7"}))
+        assert (first.attempt, first.first_failure, first.not_before) == (1, None, 0.0)
+        assert (second.attempt, second.first_failure, second.not_before) == (2, 1_000.0, 1_008.0)
+        assert (second.policy, second.learn) == (first.policy, first.learn)
+        assert str(second) == "try 2 of 4"
+        ((*call, headers),) = learned
+        assert call == ["GET", self.LIST, 429]
+        assert headers["retry-after"] == "7"
+        assert caplog.messages == [
+            f"GET {self.LIST}: {RATE_LIMIT}. It is sent again in 8.0 s (try 2 of 4).",
+        ]
+
+    def test_it_waits_once(self, first, clock):
+        first.sleep()
+        second = first.increment("GET", self.LIST, self.response(503))
+        second.sleep(self.response(503))
+        second.sleep()
+        assert clock.slept == [1.0]
+
+    def test_the_time_counts_from_the_first_failure(self, first, clock):
+        second = first.increment("GET", self.LIST, error=ReadTimeoutError(POOL, self.LIST, "silence"))
+        clock.sleep(50)
+        third = second.increment("GET", self.LIST, self.response(429, **{"Retry-After": "10"}))
+        assert (third.attempt, third.first_failure, third.not_before) == (3, 1_000.0, 1_060.0)
+        with pytest.raises(NoAnswerError):
+            second.increment("GET", self.LIST, self.response(429, **{"Retry-After": "11"}))
+
+    def test_a_date_is_read_by_the_clock(self, first):
+        headers = {"x-ratelimit-reset": epoch(30)}
+        assert first.increment("GET", self.LIST, self.response(429, **headers)).not_before == 1_031.0
+
+    def test_an_error_is_told_in_plain_words(self, first, learned, caplog):
+        with caplog.at_level(logging.DEBUG):
+            second = first.increment("PATCH", self.LIST, error=NewConnectionError(CONNECTION, "refused"))
+        assert second.attempt == 2
+        assert learned == []
+        assert caplog.messages == [
+            f"PATCH {self.LIST}: no connection could be made (refused). It is sent again in 1.0 s (try 2 of 4).",
+        ]
+
+    def test_the_last_error_is_the_reason(self, first, learned, caplog):
+        error = SSLError("no CA bundle")
+        with caplog.at_level(logging.DEBUG), pytest.raises(NoAnswerError) as caught:
+            first.increment("GET", self.LIST, error=error, _pool=POOL)
+        assert (caught.value.pool, caught.value.url, caught.value.reason) == (POOL, self.LIST, error)
+        assert caught.value.tries == 1
+        assert learned == []
+        assert caplog.messages == [f"GET {self.LIST} is not sent again: {HOPELESS}."]
+
+    def test_a_last_answer_is_a_reason_too(self, learned):
+        third = PolicyRetry(RetryPolicy(tries=3), lambda *told: learned.append(told), attempt=3)
+        response = self.response(503, b"ill")
+        with pytest.raises(NoAnswerError) as caught:
+            third.increment("GET", self.LIST, response)
+        assert isinstance(caught.value.reason, ResponseError)
+        assert caught.value.tries == 3
+        # The client learns from it, and shows what it says.
+        assert learned == []
+        assert response.read() == b"ill"
+
+    def test_without_a_method_nothing_is_known_to_do_no_harm(self, first):
+        with pytest.raises(NoAnswerError) as caught:
+            first.increment(response=self.response(503))
+        assert caught.value.url == ""
+        assert first.increment(response=self.response(429, **{"Retry-After": "1"})).attempt == 2
+
+    @pytest.mark.parametrize("size", [0, 64 * 1024, 1_000_000])
+    def test_what_is_not_wanted_holds_no_connection(self, first, size):
+        """It is read to its end, so that its connection can be used again, or closed with it."""
+        response = self.response(503, b" " * size)
+        first.increment("GET", self.LIST, response)
+        assert response.closed
+
+    def test_urllib3_does_not_say_it_again(self, first, caplog):
+        logger = logging.getLogger("urllib3.connectionpool")
+        with caplog.at_level(logging.DEBUG, logger=logger.name):
+            logger.warning("Retrying (%r) after connection broken by '%r': %s", first, OSError(), "/")
+            logger.warning("Connection pool is full, discarding connection: %s", "host")
+            logger.warning("without anything to put in")
+        assert caplog.messages == [
+            "Connection pool is full, discarding connection: host",
+            "without anything to put in",
+        ]
 
 
 HEADERS = st.fixed_dictionaries(
