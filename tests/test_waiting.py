@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from airflow_provider_moengage.client.errors import ConnectionFailedError, RateLimitError, ServerError
-from airflow_provider_moengage.waiting import LONGEST_TROUBLE, GaveUpWaitingError, Patience, Trouble
+from airflow_provider_moengage.waiting import LONGEST_TROUBLE, GaveUpWaitingError, Patience, Trouble, wanted
 
 NOW = 1_800_000_000.0
 log = logging.getLogger(__name__)
@@ -20,6 +20,11 @@ def patience(caplog):
 
 def said(caplog):
     return [record.getMessage() for record in caplog.records]
+
+
+def test_an_id_says_more_than_a_name():
+    assert wanted(None, "camp") == "the segment 'camp'"
+    assert wanted("63d8cec0c085939e6c1ab727", "camp") == "the segment with the id '63d8cec0c085939e6c1ab727'"
 
 
 def test_says_each_change_once(patience, caplog):

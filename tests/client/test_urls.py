@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_moengage.client.datacenters import DATA_CENTERS, data_center_of
 from airflow_provider_moengage.client.errors import InvalidInputError
-from airflow_provider_moengage.client.urls import base_url_of
+from airflow_provider_moengage.client.urls import base_url_of, check_target, is_loopback, path_segment, query_string
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,81 @@ def test_what_is_no_address(value, sentence):
     with pytest.raises(InvalidInputError, match=sentence) as caught:
         base_url_of(value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (7, "The host of the connection is no text."),
+        ("https://a:port", "The host of the connection is no address."),
+        ("api-01.moengage.com", "The host of the connection is no http(s) address."),
+        ("https://a?b", "The host of the connection must end before any ? or #."),
+    ],
+)
+def test_the_way_out(value, sentence):
+    with pytest.raises(InvalidInputError) as caught:
+        base_url_of(value)
+    assert str(caught.value) == (
+        f"{sentence} Give an address such as https://api-01.moengage.com, or leave it out and set data_center."
+    )
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost", "127.0.0.1", "127.255.0.9", "::1"])
+def test_this_machine(host):
+    assert is_loopback(host) is True
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "10.0.0.1", "::", "localhost.example", "127.0.0.1.example"])  # noqa: S104
+def test_another_machine(host):
+    assert is_loopback(host) is False
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query"),
+    [
+        ("GET", "/", ""),
+        ("PATCH", "/v2/custom-segments/archive", ""),
+        ("GET", "/v3/custom-segments/..%2Fx", "name=camp%20diwali&page=2"),
+        ("GET", "/v3/custom-segments", "name=what?"),
+    ],
+)
+def test_a_target(method, path, query):
+    assert check_target(method, path, query) is None
+
+
+METHOD = "method must be an HTTP method in capitals, such as GET."
+PATH = "path must begin with a slash and be quoted, such as /v3/custom-segments."
+QUERY = "query must be encoded, such as name=camp%20diwali."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "sentence"),
+    [
+        *((method, "/v3", "", METHOD) for method in ("", "get", "GET ", "GET\n", "G3T", 7, None)),
+        *(
+            ("GET", path, "", PATH)
+            for path in ("", "v3", "https://a", "/a b", "/a?b", "/a#b", "/a\\b", "/ü", "/a\n", 7, None)
+        ),
+        *(("GET", "/v3", query, QUERY) for query in ("a b", "a#b", "ü", "a\n", 7, None)),
+    ],
+)
+def test_no_target(method, path, query, sentence):
+    with pytest.raises(InvalidInputError) as caught:
+        check_target(method, path, query)
+    assert str(caught.value) == sentence
+
+
+def test_what_goes_into_an_address_is_quoted():
+    assert path_segment("a/b?c é") == "a%2Fb%3Fc%20%C3%A9"
+    assert query_string() == ""
+    assert query_string(name="a/b & c+d", page="2") == "name=a%2Fb%20%26%20c%2Bd&page=2"
+
+
+@pytest.mark.parametrize("value", [".", ".."])
+def test_an_id_that_is_another_place(value):
+    with pytest.raises(InvalidInputError) as caught:
+        path_segment(value)
+    assert str(caught.value) == f"segment_id is '{value}', which is no id of a segment."
 
 
 @pytest.mark.parametrize(
