@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import pendulum
 
-from airflow_provider_moengage.client.inputs import check_text
-from airflow_provider_moengage.selection import Criteria, ListedSegment, criteria_of, select
+from airflow_provider_moengage.selection import Criteria, ListedSegment, select
 
 # The clocks of Airflow and of MoEngage differ, and MoEngage may cut a time of creation to whole seconds.
 _CLOCK_DIFFERENCE = timedelta(minutes=1)
@@ -114,16 +113,6 @@ class Known:
         :return: what is known with it.
         """
         return Known(self.since, {**self.ids, segment.segment_id: segment.created})
-
-
-def check_pattern(name_pattern: Any) -> None:
-    """
-    Check the pattern that :meth:`Known.after` takes.
-
-    :param name_pattern: what a user gives.
-    :raises InvalidInputError: when it is no text, blank, or too long.
-    """
-    criteria_of(now=pendulum.now("UTC"), name_pattern=check_text("name_pattern", name_pattern))
 
 
 def _moment(text: str) -> pendulum.DateTime:

@@ -206,14 +206,34 @@ def criteria_of(
     return Criteria(
         as_of=moment,
         name=None if name is None else check_text("name", name),
-        name_pattern=None if name_pattern is None else _pattern("name_pattern", name_pattern),
-        exclude_pattern=None if exclude_pattern is None else _pattern("exclude_pattern", exclude_pattern),
+        name_pattern=None if name_pattern is None else check_pattern("name_pattern", name_pattern),
+        exclude_pattern=None if exclude_pattern is None else check_pattern("exclude_pattern", exclude_pattern),
         since=since,
         before=moment if before is None and as_of is not None else before,
         types=None if types is None else _texts("types", types),
         sources=None if sources is None else _texts("sources", sources),
         limit=None if limit is None else _limit(limit),
     )
+
+
+def check_pattern(parameter: str, value: Any) -> str:
+    """
+    Check a glob for names.
+
+    :param parameter: how the caller named it.
+    :param value: what the caller gave.
+    :return: the glob, unchanged.
+    :raises InvalidInputError: when it is no text, blank, too long, or has a blank at its beginning or end.
+    """
+    pattern = check_text(parameter, value)
+    if len(pattern) > _PATTERN_CHARACTERS:
+        raise InvalidInputError(f"{parameter} has {len(pattern):,} characters; {_PATTERN_CHARACTERS:,} are the most.")
+    if pattern != pattern.strip():
+        raise InvalidInputError(
+            f"{parameter} has a blank at its end or beginning, so that it would not match what it seems to: "
+            f"{pattern!r:.60}. Take it away; write [ ] for one that is meant."
+        )
+    return pattern
 
 
 def select(segments: Iterable[dict[str, Any]], criteria: Criteria) -> Selection:
@@ -334,18 +354,6 @@ def _duration(parameter: str, value: Any) -> timedelta:
             "renders to."
         )
     return duration
-
-
-def _pattern(parameter: str, value: Any) -> str:
-    pattern = check_text(parameter, value)
-    if len(pattern) > _PATTERN_CHARACTERS:
-        raise InvalidInputError(f"{parameter} has {len(pattern):,} characters; {_PATTERN_CHARACTERS:,} are the most.")
-    if pattern != pattern.strip():
-        raise InvalidInputError(
-            f"{parameter} has a blank at its end or beginning, so that it would not match what it seems to: "
-            f"{pattern!r:.60}. Take it away; write [ ] for one that is meant."
-        )
-    return pattern
 
 
 def _texts(parameter: str, value: Any) -> tuple[str, ...]:

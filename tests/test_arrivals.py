@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.arrivals import Known, check_pattern
-from airflow_provider_moengage.client.errors import InvalidInputError
+from airflow_provider_moengage.arrivals import Known
 from tests.any_values import ANYTHING, many
 from tests.figures import FIGURES
 
@@ -184,14 +183,3 @@ def test_whatever_was_kept(kept):
 )
 def test_what_cannot_be_read_is_not_believed(kept):
     assert Known.remembered(kept) is None
-
-
-@pytest.mark.parametrize("pattern", [None, "", " ", 7, ["camp_*"], "\ud800", "x" * 1_001])
-def test_a_pattern_that_cannot_work(pattern):
-    with pytest.raises(InvalidInputError, match="name_pattern"):
-        check_pattern(pattern)
-
-
-@pytest.mark.parametrize("pattern", ["*", "camp_*", "[z-a]", "é" * 1_000])
-def test_a_pattern_that_works(pattern):
-    assert check_pattern(pattern) is None

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
-from airflow_provider_moengage.selection import MOST_ROWS, criteria_of, select
+from airflow_provider_moengage.selection import MOST_ROWS, check_pattern, criteria_of, select
 from tests.any_values import ANY_CHARACTERS, ANYTHING, JSON_VALUES, TREACHEROUS_TEXTS, Case, cases, many, outcome_of
 
 NOW = pendulum.datetime(2026, 5, 31, 12)
@@ -289,6 +289,84 @@ def test_bad_input_is_one_sentence(criteria, sentence):
     assert not caught.value.retryable
 
 
+TEMPLATE = "If it comes from a template, look at what the template renders to."
+
+
+@pytest.mark.parametrize(
+    ("criteria", "sentence"),
+    [
+        (
+            {"older_than": "90 days"},
+            (
+                "older_than must be a timedelta, a pendulum Duration or an ISO 8601 duration of whole numbers such as "
+                f'"P90D", "P3M" or "PT12H", not str (\'90 days\'). {TEMPLATE}'
+            ),
+        ),
+        (
+            {"older_than": timedelta(days=-1)},
+            "older_than must not be negative, unlike timedelta (datetime.timedelta(days=-1)).",
+        ),
+        (
+            {"newer_than": timedelta.max},
+            (
+                "newer_than reaches back to before the year 1: give a shorter one than timedelta "
+                "(datetime.timedelta(days=999999999, seconds=86399, microsecon)."
+            ),
+        ),
+        (
+            {"older_than": "P90D", "newer_than": "P30D"},
+            (
+                "newer_than asks for segments created since 2026-05-01T12:00:00Z, and older_than or as_of for such as "
+                "were created before 2026-03-02T12:00:00Z, which none can be: newer_than must be the longer one."
+            ),
+        ),
+        (
+            {"as_of": "now"},
+            f"as_of must be a datetime or an ISO 8601 string such as 2026-11-02T00:00:00Z, not str ('now'). {TEMPLATE}",
+        ),
+        (
+            {"as_of": "2027-01-01"},
+            (
+                "as_of (2027-01-01T00:00:00Z) is in the future; it is 2026-05-31T12:00:00Z now. Give a moment that has "
+                "passed, or leave as_of out."
+            ),
+        ),
+        (
+            {"types": "API"},
+            (
+                "types must be a list of strings, not str ('API'). If it comes from a template, set "
+                "render_template_as_native_obj=True on the DAG."
+            ),
+        ),
+        (
+            {"sources": []},
+            "sources is an empty list, so that no segment could be selected: leave it out to select them all.",
+        ),
+        ({"sources": ["API", None]}, "each of sources must be a string, not nothing."),
+        ({"limit": 0}, "limit must be a whole number from 1 on, not int (0)."),
+        ({"name": 1}, "name must be a string, not int (1)."),
+        ({"name_pattern": None, "exclude_pattern": 1}, "exclude_pattern must be a string, not int (1)."),
+        ({"name_pattern": "x" * 1_001}, "name_pattern has 1,001 characters; 1,000 are the most."),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_the_whole_sentence(criteria, sentence):
+    with pytest.raises(InvalidInputError) as caught:
+        criteria_of(now=NOW, **criteria)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("pattern", [None, "", " ", 7, ["camp_*"], "\ud800", "x" * 1_001])
+def test_a_pattern_that_cannot_work(pattern):
+    with pytest.raises(InvalidInputError, match="^name_pattern"):
+        check_pattern("name_pattern", pattern)
+
+
+@pytest.mark.parametrize("pattern", ["*", "camp_*", "[z-a]", "é" * 1_000])
+def test_a_pattern_that_works(pattern):
+    assert check_pattern("name_pattern", pattern) == pattern
+
+
 class TestTable:
     def test_rows(self):
         segments = [
@@ -335,6 +413,10 @@ class TestTable:
         assert len(lines) == 1 + 1 + MOST_ROWS + 1
         assert lines[-2].startswith("0099 ")
         assert lines[-1] == "... and 900 more."
+
+    def test_as_many_as_there_is_room_for(self):
+        lines = list(selection_of([aged(DAY, f"{number:04}") for number in range(MOST_ROWS)]).lines())
+        assert len(lines) == 1 + 1 + MOST_ROWS
 
     @pytest.mark.parametrize("field", ["name", "id", "type", "source", "created_time"])
     @many(0.3)

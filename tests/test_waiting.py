@@ -38,7 +38,11 @@ def test_says_each_change_once(patience, caplog):
     assert said(caplog)[0].startswith(
         "Could not look for the segment 'camp', which counts as not yet (failed looks in a row: 1)."
     )
-    assert "(failed looks in a row: 12)." in said(caplog)[2]
+    assert said(caplog)[2] == (
+        "Could not look for the segment 'camp', which counts as not yet (failed looks in a row: 12). MoEngage's rate "
+        "limit is used up: wait [429] Try again when there is room; an operator with deferrable=True waits for it "
+        "without a worker."
+    )
 
 
 def test_says_when_it_is_over(patience, caplog):
@@ -80,6 +84,14 @@ def test_trouble_is_remembered_elsewhere():
     trouble = Trouble.after(Trouble(NOW, 4, "ServerError 500"), ServerError("ill", status=503), NOW + 5)
     assert trouble == Trouble(NOW, 5, "ServerError 503")
     assert Trouble.remembered(asdict(trouble)) == trouble
+
+
+def test_trouble_of_elsewhere_goes_on(caplog):
+    caplog.set_level(logging.INFO)
+    patience = Patience("the segment 'camp'", log, Trouble(NOW, 4, "ConnectionFailedError"))
+    patience.bear(ConnectionFailedError("no route to host"), NOW + 5)
+    assert patience.trouble == Trouble(NOW, 5, "ConnectionFailedError")
+    assert said(caplog) == []
 
 
 @pytest.mark.parametrize("kept", [None, {}, "yesterday", {"since": None, "looks": 1, "cause": "x"}, [1]])

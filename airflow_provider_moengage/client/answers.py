@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 _LARGEST_INTEGER = 2**63 - 1
+_MOST_DIGITS = len(str(-_LARGEST_INTEGER))
 
 # Airflow's own serializer gives up at some 500.
 _MOST_LEVELS = 100
@@ -34,8 +35,10 @@ def parse(text: str) -> Any:
 
 
 def _integer(digits: str) -> int | str:
-    # Python refuses to read more than 4,300 digits.
-    number = int(digits) if len(digits) <= len(str(_LARGEST_INTEGER)) + 1 else _LARGEST_INTEGER + 1
+    # Python refuses to read more than 4,300.
+    if len(digits) > _MOST_DIGITS:
+        return digits
+    number = int(digits)
     return number if abs(number) <= _LARGEST_INTEGER else digits
 
 

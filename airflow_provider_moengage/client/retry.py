@@ -134,9 +134,10 @@ class RetryPolicy:
         :param jitter: a random number, at least 0 and below 1.
         :return: when to send the request again, or why not to.
         """
-        reason, refused = _cause_of(failure)
-        if not reason:
+        cause = _cause_of(failure)
+        if cause is None:
             return GiveUp("no waiting mends it")
+        reason, refused = cause
         if not refused and failure.method.upper() not in _REPEATABLE:
             return GiveUp("it may have been carried out")
         if attempt >= self.tries:
@@ -168,12 +169,12 @@ def asked_wait(status: int | None, headers: Mapping[str, str], now: float) -> fl
     :param now: the time, in epoch seconds; the server's own ``Date`` comes before it, since clocks differ.
     :return: seconds from now, from 0 to a day, or None when the server does not ask.
     """
-    if status is not None and status >= 400 and (asked := headers.get("Retry-After", "").strip()):
+    if status is not None and status >= 400 and (asked := _text_of(headers, "Retry-After")):
         if _is_number(asked):
             return min(float(asked), _LONGEST_WAIT)
         if (moment := _epoch_of(asked)) is not None:
             return min(max(0.0, moment - _server_time(headers, now)), _LONGEST_WAIT)
-    remaining, reset = (headers.get(f"x-ratelimit-{name}", "").strip() for name in ("remaining", "reset"))
+    remaining, reset = (_text_of(headers, f"x-ratelimit-{name}") for name in ("remaining", "reset"))
     if _is_number(reset) and (status == 429 or (_is_number(remaining) and float(remaining) == 0)):
         wait = float(reset) - _server_time(headers, now)
         # No window is longer than a day: this is no time in seconds.
@@ -355,26 +356,32 @@ def _is_told_already(record: logging.LogRecord) -> bool:
 logging.getLogger("urllib3.connectionpool").addFilter(lambda record: not _is_told_already(record))
 
 
-def _cause_of(failure: Failure) -> tuple[str, bool]:
+def _cause_of(failure: Failure) -> tuple[str, bool] | None:
     """
     Say what a failure is that waiting can mend, and whether it is certain that nothing was carried out.
 
-    :return: an empty text for what no waiting mends.
+    :return: None for what no waiting mends.
     """
     if failure.error is not None:
         if is_tls_refusal(failure.error) or is_proxy_refusal(failure.error):
-            return "", False
-        return next(((said, unsent) for kind, said, unsent in _NETWORK if isinstance(failure.error, kind)), ("", False))
+            return None
+        return next(((said, unsent) for kind, said, unsent in _NETWORK if isinstance(failure.error, kind)), None)
     # A create is refused with 429 too when the workspace is full, which has nothing to do with this minute.
     full = failure.method.upper() not in _REPEATABLE and not _says_none_is_left(failure.headers)
     if failure.status == 429:
-        return ("" if full else "the rate limit is used up (429)"), True
-    return (f"the server failed ({failure.status})" if (failure.status or 0) >= 500 else ""), False
+        return None if full else ("the rate limit is used up (429)", True)
+    if failure.status is not None and failure.status >= 500:
+        return f"the server failed ({failure.status})", False
+    return None
 
 
 def _says_none_is_left(headers: Mapping[str, str]) -> bool:
-    remaining = headers.get("x-ratelimit-remaining", "").strip()
+    remaining = _text_of(headers, "x-ratelimit-remaining")
     return remaining == "0" if remaining else "Retry-After" in headers
+
+
+def _text_of(headers: Mapping[str, str], name: str) -> str:
+    return headers.get(name, "").strip()
 
 
 def _is_number(text: str) -> bool:
@@ -382,7 +389,7 @@ def _is_number(text: str) -> bool:
 
 
 def _server_time(headers: Mapping[str, str], now: float) -> float:
-    date = _epoch_of(headers.get("Date", ""))
+    date = _epoch_of(_text_of(headers, "Date"))
     return now if date is None else date
 
 

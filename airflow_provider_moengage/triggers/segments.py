@@ -185,9 +185,9 @@ class SegmentCreatedTrigger(ListSharingTrigger):
         :return: the class's path and its arguments, names only.
         :raises InvalidInputError: when an argument cannot work.
         """
-        from airflow_provider_moengage.arrivals import check_pattern
+        from airflow_provider_moengage.selection import check_pattern
 
-        check_pattern(self.name_pattern)
+        check_pattern("name_pattern", self.name_pattern)
         if not isinstance(self.poll_interval, (int, float)) or not self.poll_interval > 0:
             raise InvalidInputError(f"poll_interval must be a number of seconds, not {self.poll_interval!r:.60}.")
         return (

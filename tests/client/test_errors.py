@@ -143,6 +143,27 @@ def test_the_figures_of_a_full_workspace():
     assert (error.actual_count, error.limit) == (1001, 1000)
 
 
+@pytest.mark.parametrize("figures", [{"actual_count": "1,001", "limit": None}, {"actual_count": [1_001]}])
+def test_figures_that_are_none(figures):
+    body = v3("Too Many Requests", "Total active segments limit breached.", **figures)
+    error = errors.error_from_answer(429, json.dumps(body), call="POST /v3/custom-segments", hide=str)
+    assert type(error) is errors.ActiveSegmentLimitError
+    assert (error.actual_count, error.limit) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        ("Resource not created", "APP_SECRET is not set", errors.DuplicateNameError),
+        ("Authentication Required", "Generate a key first", errors.ApiSecretNotSetError),
+        ("Conflict", "APP_SECRET is not set", errors.ApiSecretNotSetError),
+        ("Conflict", "Try again", errors.ConflictError),
+    ],
+)
+def test_the_three_meanings_of_409(code, message, kind):
+    assert type(errors.error_from_answer(409, json.dumps(v3(code, message)), call="PATCH /x", hide=str)) is kind
+
+
 def test_the_same_name_is_told_from_the_same_filters_even_when_a_name_says_otherwise():
     message = SAME_NAME.replace("api_test_8", "all the given filters")
     error = errors.error_from_answer(409, json.dumps(v3("Resource not created", message)), call="PATCH /x", hide=str)

@@ -38,6 +38,8 @@ def windows_after(status, headers):
         (429, {}, 0),
         (200, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": str(int(NOW) + 30)}, 0),
         (200, used_up(-30), 0),
+        (499, {"Retry-After": "7"}, 7),
+        (500, {"Retry-After": "7"}, 0),
         (503, {"Retry-After": "7"}, 0),
     ],
 )
@@ -49,6 +51,10 @@ def test_it_opens_again_by_itself():
     windows = windows_after(200, used_up(30))
     assert windows.wait(GETS, ticks=129.0) == 1
     assert windows.wait(GETS, ticks=130.0) == 0
+
+
+def test_one_that_nobody_has_called_is_open_from_the_first_tick_of_a_machine():
+    assert Windows().wait(GETS, ticks=0.0) == 0
 
 
 def test_it_can_be_told_to_forget():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import ssl
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -93,6 +94,7 @@ def epoch(seconds_from_now):
         ({"retry-after": " 0 "}, 0),
         ({"Retry-After": "Fri, 15 Jan 2027 08:00:30 GMT"}, 30),
         ({"Retry-After": "Fri, 15 Jan 2027 08:00:30 -0000"}, 30),
+        ({"Retry-After": "Fri, 15 Jan 2027 09:00:30 +0100"}, 30),
         ({"Retry-After": "Fri, 15 Jan 2021 08:00:30 GMT"}, 0),
         ({"X-RateLimit-Reset": epoch(60)}, 60),
         ({"X-RateLimit-Reset": epoch(-60)}, 0),
@@ -118,6 +120,14 @@ def test_what_a_refusal_asks(headers, seconds):
     assert asked_wait(429, CaseInsensitiveDict(headers), NOW) == seconds
 
 
+def test_a_date_without_a_zone_is_in_utc_wherever_the_worker_stands(monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        assert asked_wait(429, {"Retry-After": "Fri, 15 Jan 2027 08:00:30 -0000"}, NOW) == 30
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "seconds"),
     [
@@ -130,6 +140,9 @@ def test_what_a_refusal_asks(headers, seconds):
         (200, {"x-ratelimit-remaining": "none", "x-ratelimit-reset": epoch(60)}, None),
         (200, {"x-ratelimit-remaining": "0"}, None),
         (200, {"Retry-After": "60"}, None),
+        (399, {"Retry-After": "60"}, None),
+        (400, {"Retry-After": "60"}, 60),
+        (None, {"Retry-After": "60"}, None),
     ],
 )
 def test_what_other_answers_ask(status, headers, seconds):
@@ -148,6 +161,7 @@ def test_what_other_answers_ask(status, headers, seconds):
         (answered(500), Retry(1.0, "the server failed (500)")),
         (answered(599, "PATCH"), Retry(1.0, "the server failed (599)")),
         *((answered(status), GiveUp(HOPELESS)) for status in (400, 401, 403, 404, 409, 412, 413, 418)),
+        (Failure("GET"), GiveUp(HOPELESS)),
         # A create
         (answered(503, "POST"), GiveUp(UNSAFE)),
         (answered(429, "POST"), GiveUp(HOPELESS)),

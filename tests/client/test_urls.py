@@ -13,6 +13,7 @@ from airflow_provider_moengage.client.urls import base_url_of, check_target, is_
         ("https://api-01.moengage.com", "https://api-01.moengage.com"),
         ("https://api-01.moengage.com/", "https://api-01.moengage.com"),
         ("https://proxy.example:8443/moengage/", "https://proxy.example:8443/moengage"),
+        ("https://proxy.example/X//", "https://proxy.example/X"),
         ("http://127.0.0.1:8900", "http://127.0.0.1:8900"),
         ("http://localhost:8900/", "http://localhost:8900"),
         ("http://[::1]:8900", "http://[::1]:8900"),
@@ -56,6 +57,28 @@ def test_what_is_no_address(value, sentence):
     with pytest.raises(InvalidInputError, match=sentence) as caught:
         base_url_of(value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (
+            "https://W:K@api-01.moengage.com",
+            "The host of the connection must not carry credentials: put them into login and password.",
+        ),
+        (
+            "http://api-01.moengage.com",
+            (
+                "The host of the connection is plain http to api-01.moengage.com, which would show the API key to the "
+                "network: use https. Plain http is for a loopback host, such as the sandbox on http://127.0.0.1:8900."
+            ),
+        ),
+    ],
+)
+def test_the_sentence(value, sentence):
+    with pytest.raises(InvalidInputError) as caught:
+        base_url_of(value)
+    assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize(
