@@ -234,3 +234,99 @@ def test_the_sentence():
         "GET /v3/custom-segments/63d8cec0c085939e6c1ab727; response_id abCDefGH; 3 tries; retry after 12 s] "
         "Try again when there is room; an operator with deferrable=True waits for it without a worker."
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("", "nothing (an empty body)"),
+        ("<html>", "'<html>'"),
+        ("a\n\x1bb", r"'a\n\x1bb'"),
+        ("x" * 200, f"'{'x' * 200}'"),
+        ("x" * 201, f"'{'x' * 200}'..."),
+    ],
+)
+def test_what_is_shown_of_an_answer(text, quoted):
+    assert errors.shown(text) == quoted
+    error = errors.error_from_answer(502, text, call="GET /x", hide=str)
+    assert error.message == f"the answer began with {quoted}"
+    assert error.body == text
+
+
+def test_what_is_not_known_is_not_said():
+    error = errors.MoEngageError("no")
+    assert vars(error) == {
+        "message": "no",
+        "status": None,
+        "code": None,
+        "response_id": None,
+        "body": None,
+        "retry_after": None,
+        "call": None,
+        "tries": 1,
+    }
+    assert str(error) == "MoEngage refused the request: no"
+    assert error.args == ("no",)
+    assert str(errors.MoEngageError("no", code="odd", tries=2, retry_after=0.4)) == (
+        "MoEngage refused the request: no [odd; 2 tries; retry after 0 s]"
+    )
+    assert str(errors.InvalidInputError("name is blank", status=400)) == "name is blank"
+
+
+@pytest.mark.parametrize(("most", "name"), [(1_000, "message"), (200, "code"), (200, "response_id"), (200, "call")])
+def test_no_text_is_kept_at_any_length(most, name):
+    for length, kept in ((most, "x" * most), (most + 1, "x" * most + "...")):
+        error = errors.MoEngageError(**{"message": "no", name: "x" * length})
+        assert getattr(error, name) == kept
+    assert getattr(errors.MoEngageError(**{"message": "no", name: "a\nb"}), name) == "a b"
+
+
+def test_what_a_server_echoes_is_hidden_wherever_it_stands():
+    body = v3("Key hunter2", "no hunter2", existing_cs_name="camp hunter2", existing_cs_id="id hunter2")
+    error = errors.error_from_answer(
+        409,
+        json.dumps({**body, "response_id": "of hunter2"}),
+        call="PATCH /x",
+        hide=lambda text: text.replace("hunter2", "***"),
+        retry_after=7.0,
+        tries=2,
+    )
+    assert type(error) is errors.DuplicateFiltersError
+    assert (error.code, error.message, error.response_id) == ("Key ***", "no ***", "of ***")
+    assert (error.existing_segment_name, error.existing_segment_id) == ("camp ***", "id ***")
+    assert (error.call, error.retry_after, error.tries) == ("PATCH /x", 7.0, 2)
+    assert "hunter2" not in error.body
+    page = errors.error_from_answer(
+        502, "<p>hunter2", call="PATCH /x", hide=lambda text: text.replace("hunter2", "***")
+    )
+    assert page.message == "the answer began with '<p>***'"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message", "code"),
+    [
+        # Both envelopes at once: what stands below "error" is MoEngage's own.
+        (400, {"message": "outer", "error": {"message": "inner"}}, errors.BadRequestError, "inner", None),
+        (400, {"message": "outer", "error": "odd"}, errors.BadRequestError, "outer", None),
+        (400, {"message": "", "description": "older"}, errors.BadRequestError, "older", None),
+        (400, {"code": "", "title": "older", "message": "x"}, errors.BadRequestError, "x", "older"),
+        (400, {"code": 7, "message": 8}, errors.BadRequestError, "8", "7"),
+        (404, {"title": "ENTITY NOT FOUND", "message": "x"}, errors.SegmentNotFoundError, "x", "ENTITY NOT FOUND"),
+        (
+            409,
+            {"title": "Resource not created", "message": "x"},
+            errors.DuplicateNameError,
+            "x",
+            "Resource not created",
+        ),
+        (409, {"title": "x", "description": "Secret unset"}, errors.ApiSecretNotSetError, "Secret unset", "x"),
+        (418, {"code": "x", "message": "a teapot"}, errors.MoEngageError, "a teapot", "x"),
+        (418, {"code": "Cyclic Entity", "message": "x"}, errors.CircularReferenceError, "x", "Cyclic Entity"),
+        (499, {"message": "x"}, errors.MoEngageError, "x", None),
+        (500, {"message": "x"}, errors.ServerError, "x", None),
+    ],
+)
+def test_what_an_answer_means(status, body, kind, message, code):
+    error = errors.error_from_answer(status, json.dumps(body), call="GET /x", hide=str)
+    assert type(error) is kind
+    assert (error.message, error.code) == (message, code)
