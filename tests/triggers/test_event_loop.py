@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -47,11 +47,43 @@ async def lag_while(waiting):
         measuring.cancel()
 
 
+ANOTHER_LOOP = f"""
+import asyncio, sys, time
+
+async def main():
+    lags = [0.0]
+    ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    print("it runs", flush=True)
+    while not ended.done():
+        before = time.monotonic()
+        await asyncio.sleep({SECONDS_BETWEEN_BEATS})
+        lags.append(time.monotonic() - before - {SECONDS_BETWEEN_BEATS})
+    print(max(lags))
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def a_loop_of_another_process():
+    """Measure how a loop lags on which nothing happens, for the lag of this one to be compared with."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ANOTHER_LOOP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "it runs\n"
+    said = []
+    try:
+        yield lambda: float(said[0])
+    finally:
+        said.append(process.communicate(timeout=60)[0])
+
+
 def test_the_loop_goes_on_while_the_server_takes_two_seconds(sandbox, figures):
     """
     A loop that is held up lags by the server's two seconds each time.
 
-    A machine that is busy with something else makes it lag now and then: the best of some attempts counts.
+    A machine that is busy with something else makes every loop lag: what counts is by how much more this one does, in
+    the best of some attempts.
     """
     sandbox.add_segment(name="camp", id=UNKNOWN_ID)
 
@@ -63,12 +95,13 @@ def test_the_loop_goes_on_while_the_server_takes_two_seconds(sandbox, figures):
     seen = []
     for _ in range(ATTEMPTS):
         sandbox.fail_next(4, delay=2.0)
-        events, lag = asyncio.run(wait_for_all())
+        with a_loop_of_another_process() as its_lag:
+            events, lag = asyncio.run(wait_for_all())
         assert [event.payload["status"] for event in events] == ["found"] * 4
-        seen.append(lag)
-        if lag < LONGEST_LAG:
+        seen.append(max(0.0, lag - its_lag()))
+        if seen[-1] < LONGEST_LAG:
             break
-    figures.most("longest lag of the event loop while the server takes 2 s", min(seen) * 1_000, "ms")
+    figures.most("lag of the event loop, over an idle one, while the server takes 2 s", min(seen) * 1_000, "ms")
     assert min(seen) < LONGEST_LAG
 
 
