@@ -18,7 +18,7 @@ from tests.support import UNKNOWN_ID
 
 SECONDS_BETWEEN_BEATS = 0.005
 LONGEST_LAG = 0.05
-ATTEMPTS = 5
+ATTEMPTS = 10
 
 
 def looking_threads():
