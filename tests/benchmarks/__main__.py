@@ -19,12 +19,12 @@ RESULTS = Path(__file__).with_name("results.json")
 
 def main() -> int:
     options = _parser().parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in options.only or BENCHMARKS:
         benchmark = BENCHMARKS[name]
         machine = facts()
         figures = benchmark.measure(options)
-        # After each of them: who stops the next one keeps this.
+        # After each of them: who stops the next one keeps this, and two at a time keep each other's.
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[name] = {"machine": machine, **figures}
         RESULTS.write_text(compact(results))
         say("\n".join(["", *benchmark.report(figures), "", *lines_of(machine), ""]))
