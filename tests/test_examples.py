@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from datetime import timedelta
@@ -14,6 +15,7 @@ import pendulum
 import pytest
 from packaging.version import Version
 
+from tests.benchmarks.summary import ROWS, summary
 from tests.support import NOTHING, UNKNOWN_ID, dags_of
 
 REPOSITORY = Path(__file__).parents[1]
@@ -235,3 +237,9 @@ def test_an_example_says_what_it_is_for(file):
     for dag in dags_of(file):
         assert dag.doc_md
         assert dag.description
+
+
+def test_the_table_of_performance_is_what_was_measured():
+    results = json.loads((REPOSITORY / "tests" / "benchmarks" / "results.json").read_text())
+    assert results.keys() == ROWS.keys()
+    assert "\n".join(summary(results)) in README, "put the table in that `make bench` prints"

@@ -11,6 +11,7 @@ from demo import say
 from tests.benchmarks import bulk, calls, first_minute, parsing, waiting
 from tests.benchmarks.machine import facts
 from tests.benchmarks.show import compact, lines_of
+from tests.benchmarks.summary import summary
 
 # To add a benchmark, add its module: measure(options) gives what goes into the JSON, and report(figures) its lines.
 BENCHMARKS = {"calls": calls, "waiting": waiting, "parsing": parsing, "bulk": bulk, "first_minute": first_minute}
@@ -28,6 +29,7 @@ def main() -> int:
         results[name] = {"machine": machine, **figures}
         RESULTS.write_text(compact(results))
         say("\n".join(["", *benchmark.report(figures), "", *lines_of(machine), ""]))
+    say("\n".join(["The table of the README, for its section Performance:", "", *summary(results), ""]))
     say(f"The raw figures are in tests/benchmarks/{RESULTS.name}.")
     return 0
 

@@ -1,0 +1,218 @@
+"""The table of the README's section Performance, made of the raw figures: a test compares the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+HEAD = ("what", "this provider", "beside it", "`make bench OPTIONS=...`")
+
+
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """
+    Write what matters of all benchmarks as a table in Markdown, and on what it was measured.
+
+    :param results: the raw figures of each benchmark, by its name.
+    """
+    rows = [
+        (*row, f"`'--only {name}'`" if index == 0 else "the same")
+        for name, rows_of in ROWS.items()
+        if name in results
+        for index, row in enumerate(rows_of(results[name]))
+    ]
+    machines = [results[name]["machine"] for name in ROWS if name in results]
+    return [_row(HEAD), _row(["---"] * len(HEAD)), *map(_row, rows), "", *_measured_on(machines)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _measured_on(machines: Sequence[Mapping[str, Any]]) -> list[str]:
+    last = machines[-1]
+    days = dict.fromkeys(sorted(machine["date"][:10] for machine in machines))
+    loads = sorted(machine["load_before"] for machine in machines)
+    packages = ", ".join(f"{name} {last[name]}" for name in ("apache-airflow", "requests", "urllib3"))
+    return [
+        f"Measured {' to '.join(days)} on {last['cores']} cores of an {last['processor']} (load before:",
+        f"{loads[0]:.1f} to {loads[-1]:.1f}), Python {last['python']}, {packages}.",
+    ]
+
+
+def _calls(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    runs = [run for run in figures["runs"] if run["scheme"] == "http"]
+
+    def ratio(way: str) -> str:
+        return f"{median(run[call][way]['ratio'] for run in runs for call in ('get', 'archive')):.2f}"
+
+    answers = median(1e6 / run["get"]["socket"]["microseconds"] for run in runs)
+    connections = {way: max(run["connections"][way] for run in runs) for way in ("client", "http_hook")}
+    return [
+        (
+            "time of a get or an archive through the hook, server without latency",
+            f"{ratio('requests')} of bare `requests.Session`",
+            f"{ratio('http_hook')} of `HttpHook.run`; a raw socket gets {round(answers, -3):,.0f} answers a second",
+        ),
+        (
+            f"connections for {2 * figures['calls']:,} calls, one after the other",
+            f"{connections['client']}",
+            f"`HttpHook` {connections['http_hook']}",
+        ),
+    ]
+
+
+def _waiting(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    by_name = {(run["way"], run["count"]): run for run in figures["by_name"]}
+    by_id = {run["count"]: run for run in figures["by_id"]}
+    idle = by_name["names", 0]
+    most = max(count for way, count in by_name if way == "names")
+    ours, https = by_name["names", 1_000], by_name["http", 1_000]
+    shared = by_id[1_000]
+
+    def cpu(run: Mapping[str, Any], looks: int) -> str:
+        return f"{max(0.0, run['cpu_seconds'] - idle['cpu_seconds']) / looks * 1_000:.2f} ms"
+
+    def memory(run: Mapping[str, Any]) -> str:
+        return f"{run['kib_waiting'] / run['count']:.1f} KiB"
+
+    return [
+        (
+            f"requests of {most:,} sensors that wait for names, in {figures['looks']} intervals",
+            f"{by_name['names', most]['requests']:,}",
+            f"`HttpSensorTrigger`, 1,000 of them: {https['requests']:,}, all that it could in that time",
+        ),
+        (
+            "processor time of one of 1,000 of them, a look",
+            cpu(ours, ours["count"] * figures["looks"]),
+            f"`HttpSensorTrigger` {cpu(https, https['requests'])}",
+        ),
+        ("memory of one of 1,000 of them", memory(ours), f"`HttpSensorTrigger` {memory(https)}"),
+        (
+            "1,000 sensors that wait for ids, for a day: the most requests in a minute, an hour, the day",
+            " / ".join(f"{shared[f'most_in_a_{period}']:,}" for period in ("minute", "hour", "day"))
+            + f", {shared['refused']} refused",
+            "MoEngage's limits: 100 / 1,000 / 4,000",
+        ),
+        (
+            "the longest time between two looks for one id, of 10, 100 and 1,000",
+            " / ".join(_hours(by_id[count]["longest_gap_hours"]) for count in (10, 100, 1_000)),
+            "",
+        ),
+    ]
+
+
+def _parsing(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    imports, parsed = figures["imports"], figures["dag_processor"]
+
+    def of(provider: str, key: str, unit: str = "") -> str:
+        return f"{median(run[key] for run in imports if run['provider'] == provider):.0f}{unit}"
+
+    def others(key: str, unit: str = "") -> str:
+        names = {"airbyte": "apache-airflow-providers-airbyte", "fivetran": "airflow-provider-fivetran-async"}
+        names["http"] = "apache-airflow-providers-http"
+        return ", ".join(f"{short} {of(name, key, unit)}" for short, name in names.items())
+
+    def a_file(operator: str, *, pre_import: bool) -> str:
+        same = (run for run in parsed if (run["operator"], run["pre_import"]) == (operator, pre_import))
+        return f"{median(run['milliseconds_a_file'] for run in same):.0f} ms"
+
+    ours, ours_in_a_file = "airflow-provider-moengage", "ArchiveSegmentOperator"
+    http_imported_before = a_file("HttpOperator", pre_import=True)
+    return [
+        ("modules that operators and sensors add to `airflow.sdk`", of(ours, "modules"), others("modules")),
+        (
+            "processor time of that import",
+            of(ours, "cpu_milliseconds", " ms"),
+            others("cpu_milliseconds", " ms"),
+        ),
+        (
+            f"Airflow's DAG processor, for each of {figures['files']} files",
+            a_file(ours_in_a_file, pre_import=True),
+            f"`HttpOperator` {http_imported_before}, its import not counted: Airflow makes that of `airflow.*` once",
+        ),
+        (
+            "that, with `[dag_processor] parsing_pre_import_modules` off",
+            a_file(ours_in_a_file, pre_import=False),
+            f"`HttpOperator` {a_file('HttpOperator', pre_import=False)}",
+        ),
+    ]
+
+
+def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    runs = [run for run in figures["in_a_process"] if run["segments"] == 1_000]
+    concurrencies = sorted({run["concurrency"] for run in runs})
+    ratios = (
+        f"{median(run['seconds'] / run['limit_seconds'] for run in runs if run['concurrency'] == at_once):.2f}"
+        for at_once in concurrencies
+    )
+    requests = max(run["requests"] / run["segments"] for run in runs)
+    connections = (
+        f"{max(run['connections'] for run in runs if run['concurrency'] == at_once)}" for at_once in concurrencies
+    )
+    memory = {
+        count: median(
+            run["mib_peak"] - run["mib_after_first_call"]
+            for run in figures["in_a_process"]
+            if run["segments"] == count and run["concurrency"] == max(concurrencies)
+        )
+        for count in (1_000, 10_000)
+    }
+    milliseconds = figures["latency_seconds"] * 1_000
+    return [
+        (
+            f"archive 1,000 segments, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: time to the least",
+            " / ".join(ratios),
+            "",
+        ),
+        ("requests a segment, and connections", f"{requests:.0f}; {' / '.join(connections)}", ""),
+        (
+            "memory that 1,000 and 10,000 segments take",
+            " / ".join(f"{mib:.1f} MiB" for mib in memory.values()),
+            "",
+        ),
+        _in_airflow(figures["in_airflow"], figures["tasks_at_once"]),
+    ]
+
+
+def _in_airflow(runs: Iterable[Mapping[str, Any]], at_once: int) -> tuple[str, str, str]:
+    runs = list(runs)
+
+    def for_a_thousand(way: str) -> str:
+        return f"{median(run['seconds'] * 1_000 / run['segments'] for run in runs if run['way'] == way):,.0f} s"
+
+    return (
+        f"the same in a real Airflow, {at_once} at once, from the first task's start to the last one's end",
+        f"{for_a_thousand('one_task')} in one task; {for_a_thousand('mapped')} with a task each (from 50)",
+        f"{for_a_thousand('mapped_http')} with a mapped `HttpOperator` (from 50)",
+    )
+
+
+def _first_minute(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    def whole(which: str) -> str:
+        seconds = (
+            sum(value for value in run.values() if isinstance(value, float))
+            for run in figures["runs"]
+            if run["time"] == which
+        )
+        return f"{median(seconds):.0f} s"
+
+    return [
+        (
+            "`make demo` in a fresh clone with its packages cached, and once more",
+            f"{whole('first')}, {whole('second')}",
+            "",
+        )
+    ]
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.0f} h" if hours >= 2 else f"{hours * 60:.0f} min"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} or {last}"
+
+
+ROWS = {"calls": _calls, "waiting": _waiting, "parsing": _parsing, "bulk": _bulk, "first_minute": _first_minute}
