@@ -424,10 +424,10 @@ class BulkRun:
 
     def _work(self) -> None:
         try:
-            while self._left and not self._stopping and not self._is_killed():
+            while not self._stopping and not self._is_killed():
                 try:
                     segment = self._left.popleft()
-                except IndexError:  # another thread was faster
+                except IndexError:  # none is left
                     return
                 self._told.put((segment, self._error_of(segment)))
         finally:

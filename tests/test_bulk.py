@@ -248,6 +248,18 @@ class TestRunning:
         assert all("a second, about" in line for line in lines)
         assert run.summary().endswith("38 succeeded, 1 skipped, 1 failed.")
 
+    @pytest.mark.parametrize(
+        ("seconds", "written"),
+        [(0.0, "0.0 s"), (9.9, "9.9 s"), (10.0, "10 s"), (59.4, "59 s"), (60.0, "1 min 0 s"), (7_385.2, "123 min 5 s")],
+    )
+    def test_how_long_it_took(self, monkeypatch, seconds, written):
+        clock = Clock()
+        monkeypatch.setattr(clock, "monotonic", lambda: clock._ahead)
+        monkeypatch.setattr(bulk, "time", clock)
+        run = BulkRun(print, report_of(3), concurrency=1)
+        clock.move(seconds)
+        assert run.summary() == f"3 segments in {written}: 0 succeeded, 0 skipped, 0 failed, 3 not tried."
+
     def test_progress_before_anything_is_done(self):
         assert BulkRun(print, report_of(3), concurrency=1).progress().endswith("0.0 a second, time left unknown.")
 

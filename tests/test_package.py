@@ -59,6 +59,11 @@ def test_the_client_needs_no_airflow():
     assert "airflow_provider_moengage.sandbox" not in loaded
 
 
+def test_the_client_has_no_other_names():
+    with pytest.raises(AttributeError, match="has no attribute 'Client'"):
+        _ = airflow_provider_moengage.client.Client
+
+
 def test_the_sandbox_and_the_client_know_nothing_of_each_other():
     package = Path(airflow_provider_moengage.__file__).parent
     for folder, other in (("client", "sandbox"), ("sandbox", "client")):

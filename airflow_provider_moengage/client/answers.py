@@ -52,16 +52,16 @@ _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constan
 
 def _storable(value: Any, levels: int) -> Any:
     if isinstance(value, str):
-        # MessagePack takes no surrogates, PostgreSQL no NUL.
-        return (
-            value
-            if value.isascii() and "\0" not in value
-            else value.encode(errors="replace").decode().replace("\0", "?")
-        )
+        return _storable_text(value)
     if not isinstance(value, (list, dict)):
         return value
     if not levels:
         raise ValueError("the JSON is nested too deeply")
     if isinstance(value, list):
         return [_storable(entry, levels - 1) for entry in value]
-    return {_storable(key, 1): _storable(entry, levels - 1) for key, entry in value.items()}
+    return {_storable_text(key): _storable(entry, levels - 1) for key, entry in value.items()}
+
+
+def _storable_text(text: str) -> str:
+    # MessagePack takes no surrogates, PostgreSQL no NUL.
+    return text.encode(errors="replace").decode().replace("\0", "?")

@@ -180,10 +180,6 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the standard library's
         """Stay silent: the sandbox has a log of its own."""
 
-    def address_string(self) -> str:
-        """Name the client without asking DNS."""
-        return str(self.client_address[0])
-
     def _read_head(self) -> Request | None:
         self.close_connection = True
         self.command = ""

@@ -35,11 +35,30 @@ def test_what_is_parsed_fits_every_store(value):
         ("1e999", "1e999"),
         ("[NaN, Infinity, -Infinity]", [None, None, None]),
         ('"\\ud800"', "?"),
+        (r'"a\u0000b"', "a?b"),
+        (r'{"\u0000": "é\u0000"}', {"?": "é?"}),
         ('{"\\udfff": "\\ud83d\\ude00"}', {"?": "\U0001f600"}),
     ],
 )
 def test_values(text, value):
     assert parse(text) == value
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_levels(opening, closing):
+    """A hundred are read, whichever they are; the value in the innermost is none."""
+    for levels in (100, 101, 500):
+        text = f"{opening * levels}7{closing * levels}"
+        if levels == 100:
+            assert json.dumps(parse(text), separators=(",", ":")) == text
+        else:
+            with pytest.raises(ValueError, match="^the JSON is nested too deeply$"):
+                parse(text)
+
+
+def test_more_levels_than_python_reads():
+    with pytest.raises(ValueError, match="^the JSON is nested too deeply$"):
+        parse("[" * 100_000 + "]" * 100_000)
 
 
 @pytest.mark.parametrize("text", ["", "{", "<html>", "[" * 100_000, "{'a': 1}"])

@@ -329,4 +329,4 @@ def test_what_a_server_echoes_is_hidden_wherever_it_stands():
 def test_what_an_answer_means(status, body, kind, message, code):
     error = errors.error_from_answer(status, json.dumps(body), call="GET /x", hide=str)
     assert type(error) is kind
-    assert (error.message, error.code) == (message, code)
+    assert (error.message, error.code, error.tries) == (message, code, 1)

@@ -218,6 +218,7 @@ POOL = HTTPConnectionPool("host", 80)
         (NewConnectionError(CONNECTION, "refused"), "refused"),
         (ReadTimeoutError(POOL, "/", "silence: read timeout=30"), "silence: read timeout=30"),
         (ProtocolError("Connection aborted.", ConnectionResetError(104, "reset")), "[Errno 104] reset"),
+        (ProtocolError("Response ended prematurely"), "Response ended prematurely"),
         (ProtocolError(), ""),
         (OSError(104, "reset"), "[Errno 104] reset"),
         (SSLError("HTTPConnection: of whom nothing follows"), "HTTPConnection: of whom nothing follows"),
@@ -326,16 +327,18 @@ class TestPolicyRetry:
         with pytest.raises(NoAnswerError) as caught:
             third.increment("GET", self.LIST, response)
         assert isinstance(caught.value.reason, ResponseError)
+        assert str(caught.value.reason) == "it is an error"
         assert caught.value.tries == 3
         # The client learns from it, and shows what it says.
         assert learned == []
         assert response.read() == b"ill"
 
-    def test_without_a_method_nothing_is_known_to_do_no_harm(self, first):
+    def test_without_a_method_nothing_is_known_to_do_no_harm(self, first, learned):
         with pytest.raises(NoAnswerError) as caught:
             first.increment(response=self.response(503))
         assert caught.value.url == ""
         assert first.increment(response=self.response(429, **{"Retry-After": "1"})).attempt == 2
+        assert [told[:3] for told in learned] == [("", "", 429)]
 
     @pytest.mark.parametrize("size", [0, 64 * 1024, 1_000_000])
     def test_what_is_not_wanted_holds_no_connection(self, first, size):

@@ -145,6 +145,9 @@ def test_it_is_no_part_of_the_api(api: Caller) -> None:
     assert len(api.sandbox.pending_faults) == 1
     head = api("HEAD", "/")
     assert (head.status_code, head.content) == (200, b"")
+    icon = api("GET", "/favicon.ico")  # a browser asks for it by itself
+    assert (icon.status_code, icon.content) == (404, b"")
+    assert api.sandbox.requests == []
 
 
 def test_it_trusts_no_text_and_shows_no_key(api: Caller) -> None:

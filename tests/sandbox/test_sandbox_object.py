@@ -128,6 +128,8 @@ def test_undocumented_fields_are_answered(api: Caller) -> None:
         ({"name": "x", "age": timedelta(1), "created_time": datetime(2026, 1, 1)}, "not both"),  # noqa: DTZ001
         ({"name": "x", "kind": "file", "included_filters": group(attribute())}, "no filters"),
         ({"name": "x", "included_filters": {"filters": []}}, "not valid"),
+        ({"name": "x", "team": object()}, "what JSON can express"),
+        ({"name": "x", "created_time": "2026-01-01"}, "must be a datetime"),
     ],
 )
 def test_segments_that_cannot_be_are_refused(sandbox: Sandbox, fields: dict[str, Any], sentence: str) -> None:

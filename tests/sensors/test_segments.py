@@ -183,6 +183,12 @@ class TestResuming:
             sensor.resume_execution(method, arguments, {})
         assert isinstance(caught.value, AirflowSkipException) == (outcome is AirflowSkipException)
 
+    def test_a_timeout_fails_otherwise(self):
+        sensor = SegmentExistsSensor(task_id="wait", name="camp", deferrable=True)
+        with pytest.raises(AirflowException) as caught:
+            sensor.resume_execution("__fail__", {"error": TIMEOUT}, {})
+        assert not isinstance(caught.value, AirflowSkipException)
+
     def test_never_fail(self):
         sensor = SegmentExistsSensor(task_id="wait", name="camp", deferrable=True, never_fail=True)
         with pytest.raises(AirflowSkipException):

@@ -238,6 +238,20 @@ def test_a_key_that_is_rotated_while_sensors_wait_fails_none_of_them(sandbox, na
         assert [request.status for request in renewed.requests] == [200]
 
 
+def test_a_refused_key_ends_a_wait_when_nobody_can_say_whether_there_is_a_new_one(sandbox, naps, clock, monkeypatch):
+    sandbox.fail_next(status=200, body=NOTHING)
+    sandbox.fail_next(status=401)
+
+    def spoil(_):
+        if sandbox.requests:
+            monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", "{")
+
+    clock.when_slept.append(spoil)
+    event = wait_as_trigger({"name": "camp"})
+    assert event["status"] == "failed"
+    assert event["message"].startswith("MoEngage refused the credentials")
+
+
 def test_a_host_that_is_mended_while_a_trigger_waits(sandbox, naps, clock, monkeypatch):
     sandbox.add_segment(name="camp")
     with Sandbox() as gone:
