@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A conda or virtual environment that happens to be active is not the one to install into.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
-.PHONY: help demo airflow test matrix reference pictures bench dist lint constraints clean
+.PHONY: help demo airflow test coverage mutants matrix reference pictures bench dist lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -23,6 +23,17 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 
 test: .venv/ready  ## run all tests
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
+
+coverage: .venv/ready  ## run the tests that need no Airflow beside them, and show which lines and branches they leave out
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadgroup --ignore tests/system --ignore tests/distributed
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+mutants: .venv/mutants/ready  ## break the decisions one by one, and show which breaks no test notices; OPTIONS='*.client.retry.*'
+	@rm -rf mutants
+	@.venv/mutants/bin/mutmut run $(if $(OPTIONS),'$(OPTIONS)')
+	@.venv/mutants/bin/mutmut results | sed -n 's/: survived$$//p; s/: no tests$$//p' | xargs -rn 1 .venv/mutants/bin/mutmut show
 
 matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPTIONS='-s "tests(2.11.2-3.10)" -- tests/client'
 	@export UV_SYSTEM_CERTS=1; \
@@ -59,7 +70,7 @@ constraints: .venv/ready  ## look up newer versions of everything and pin them
 		--group dev pyproject.toml --output-file constraints.txt
 
 clean:  ## remove everything that the other commands made
-	rm -rf .venv .airflow .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build dist
+	rm -rf .venv .airflow .coverage* .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build dist mutants
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -76,4 +87,11 @@ clean:  ## remove everything that the other commands made
 	@$(UV) venv --quiet --clear --python $(BIN)/python .venv/bench
 	@$(UV) pip install --quiet --python .venv/bench/bin/python --constraint constraints.txt \
 		--build-constraint constraints.txt --requirement tests/benchmarks/requirements.txt --editable .
+	@touch $@
+
+.venv/mutants/ready: .venv/ready
+	@echo 'Setting up .venv/mutants, once ...'
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv/mutants
+	@$(UV) pip install --quiet --python .venv/mutants/bin/python --constraint constraints.txt \
+		--build-constraint constraints.txt --group mutants --editable .
 	@touch $@

@@ -136,6 +136,7 @@ def test_excluded_filters_are_shown_and_stay_until_replaced(api: Caller) -> None
         group({"filter_type": "psychographic_event", "anything": True}),
         group({"filter_type": "custom_segments", "id": "moe_all_users", "name": "All Users"}),
         group(action(attributes=group({"name": "no type"}))),
+        group({key: value for key, value in action().items() if key != "attributes"}),
     ],
 )
 def test_documented_filters_are_accepted(api: Caller, accepted: dict[str, Any]) -> None:
@@ -350,7 +351,19 @@ def test_a_circle_that_was_put_into_the_workspace_ends(api: Caller) -> None:
     one, two = "a" * 24, "b" * 24
     api.sandbox.add_segment(name="one", id=one, included_filters=group({"filter_type": "custom_segments", "id": two}))
     api.sandbox.add_segment(name="two", id=two, included_filters=group({"filter_type": "custom_segments", "id": one}))
-    assert api.create("three", group({"filter_type": "custom_segments", "id": one})).status_code == 413
+    leading_there = group({"filter_type": "custom_segments", "id": one})
+    assert api.create("three", leading_there).status_code == 413
+    fourth = api.sandbox.add_segment(name="four")
+    assert api.update(fourth["id"], leading_there).status_code == 413
+
+
+def test_a_segment_that_two_others_refer_to_makes_no_circle(api: Caller) -> None:
+    first = api.sandbox.add_segment(name="first")
+    others = [
+        api.sandbox.add_segment(name=f"other {number}", included_filters=group(reference(first), attribute(number)))
+        for number in range(2)
+    ]
+    assert api.update(api.sandbox.add_segment(name="last")["id"], group(*map(reference, others))).ok
 
 
 def test_create_answers_the_segment_in_full(spoken: Caller) -> None:
