@@ -520,6 +520,7 @@ except BaseException as error:
 
 
 class TestKilling:
+    @pytest.mark.parametrize("sandbox", ["seeds"], indirect=True)
     @pytest.mark.parametrize(
         ("how", "raised"),
         [

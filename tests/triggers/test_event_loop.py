@@ -150,6 +150,7 @@ def test_those_who_wait_for_ids_share_a_client_and_let_go_of_it(sandbox):
     assert looking._workspaces == {}
 
 
+@pytest.mark.parametrize("sandbox", ["seeds"], indirect=True)
 def test_the_first_look_of_a_process_imports_nothing_on_the_loop(sandbox):
     """The HTTP libraries take a tenth of a second, once: in a thread."""
     sandbox.add_segment(name="camp")
