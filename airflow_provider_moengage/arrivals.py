@@ -99,7 +99,7 @@ class Known:
         moment = pendulum.from_timestamp(now)
         listed = select(everything, Criteria(as_of=moment, since=self.since)).segments
         new = {segment.segment_id: segment.created for segment in listed if segment.segment_id not in self.ids}
-        wanted = select(everything, Criteria(as_of=moment, since=self.since, name_pattern=name_pattern))
+        wanted = select(everything, Criteria(as_of=moment, name_pattern=name_pattern))
         # An id that is listed twice is one segment.
         created = {segment.segment_id: segment for segment in wanted.segments if segment.segment_id in new}
         known = _shortened(Known(self.since, {**self.ids, **new}), moment) if new else self

@@ -203,7 +203,7 @@ UNREADABLE_TIMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("created_time", UNREADABLE_TIMES, ids=repr)
+@pytest.mark.parametrize("created_time", UNREADABLE_TIMES)
 def test_times_that_cannot_be_read(created_time):
     unreadable = segment("lost", created_time)
     selection = selection_of([unreadable, aged(DAY)])
@@ -280,7 +280,7 @@ BAD_INPUT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("criteria", "sentence"), BAD_INPUT, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(("criteria", "sentence"), BAD_INPUT)
 def test_bad_input_is_one_sentence(criteria, sentence):
     with pytest.raises(InvalidInputError) as caught:
         criteria_of(now=NOW, **criteria)
@@ -348,7 +348,6 @@ TEMPLATE = "If it comes from a template, look at what the template renders to."
         ({"name_pattern": None, "exclude_pattern": 1}, "exclude_pattern must be a string, not int (1)."),
         ({"name_pattern": "x" * 1_001}, "name_pattern has 1,001 characters; 1,000 are the most."),
     ],
-    ids=lambda value: repr(value)[:60],
 )
 def test_the_whole_sentence(criteria, sentence):
     with pytest.raises(InvalidInputError) as caught:
