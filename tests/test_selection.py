@@ -85,6 +85,11 @@ def test_those_of_the_same_moment_are_in_the_order_of_their_names():
     assert names([aged(DAY, name) for name in "bca"], limit=2) == ["a", "b"]
 
 
+def test_one_that_is_listed_twice_stays_in_the_order_of_the_list():
+    selected = selection_of([segment(type="FILE"), segment(type=None), segment(type={})]).segments
+    assert [one.type for one in selected] == ["FILE", None, {}]
+
+
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -223,6 +228,30 @@ def test_a_segment_without_a_name_or_an_id_is_never_selected(unreadable):
     selection = selection_of([unreadable])
     assert selection.segments == []
     assert selection.unreadable == [unreadable]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("camp_a-1.2", "camp_a-1.2"),
+        ("a" * 60, "a" * 60),
+        ("a" * 61, f"'{'a' * 60}'..."),
+        ("my camp", "'my camp'"),
+        ("caf\u00e9", "'caf\u00e9'"),
+        ("", "''"),
+        (None, "nothing"),
+        (7, "'int (7)'"),
+    ],
+)
+def test_how_a_warning_shows_what_a_server_has_sent(value, shown):
+    (named,) = selection_of([segment(value, "soon")]).warnings()
+    assert named == (
+        f"The segment {shown} (id 63d8cec0c085939e6c1ab727) is not selected, since its name, its id or its "
+        "created_time cannot be read: soon."
+    )
+    (dated,) = selection_of([segment(id=None, created_time=value)]).warnings()
+    assert dated.startswith("The segment camp (id nothing) is not selected")
+    assert dated.endswith(f"cannot be read: {shown}.")
 
 
 def test_who_is_not_meant_is_not_reported_either():
