@@ -22,7 +22,7 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 	@exec $(BIN)/python -m demo.playground
 
 test: .venv/ready  ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup
 
 coverage: .venv/ready  ## run the tests that need no Airflow beside them, and show which lines and branches they leave out
 	@$(BIN)/coverage erase
