@@ -190,9 +190,9 @@ class TestItEnds:
         assert len(sandbox.requests) == 1
 
     def test_silence(self, sandbox, hook, call, clock):
-        hook.client.timeout = (5, 0.1)
+        hook.client.timeout = (5, 0.3)
         sandbox.fail_next(50, fault="silence")
-        with pytest.raises(RequestTimeoutError, match=r"no answer .* read timeout 0\.1 s.*6 tries") as caught:
+        with pytest.raises(RequestTimeoutError, match=r"no answer .* read timeout 0\.3 s.*6 tries") as caught:
             call()
         assert caught.value.tries == len(sandbox.requests) == 6
         assert sum(clock.slept) <= 75
