@@ -179,7 +179,9 @@ def test_nobody_is_asked_when_nothing_has_expired(sandbox, run_dag, expiry_witho
 
 def test_a_plan_shows_a_name_as_a_text(sandbox, run_dag, expiry_without_a_person):
     """Airflow shows the plan as Markdown."""
-    sandbox.add_segment(name="camp_\n\n``![x](https://example.com/pixel) {{ conn }}", age=timedelta(days=92))
+    sandbox.add_segment(name="camp_\n\n``![x](https://example.com/pixel) {{ conn }}", age=timedelta(days=100))
+    # Before Airflow 3 a run by hand is for the week before, so that this week's age is not that of the plan.
+    set_param(expiry_without_a_person, "newer_than", "P1Y")
 
     run = run_dag(expiry_without_a_person)
 

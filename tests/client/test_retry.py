@@ -224,7 +224,7 @@ POOL = HTTPConnectionPool("host", 80)
         (SSLError("HTTPConnection: of whom nothing follows"), "HTTPConnection: of whom nothing follows"),
         (None, "None"),
     ],
-    ids=repr,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_happened_to_a_connection(error, words):
     assert in_plain_words(error) == words
