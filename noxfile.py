@@ -53,4 +53,4 @@ def tests(session: nox.Session, airflow: str) -> None:
     session.install(*of_its_time, f"apache-airflow=={airflow}", "--editable", ".", *dependencies)
     # With CI set, tests of any input try three times as much: once is enough, in `make test`.
     session.env["CI"] = ""
-    session.run("pytest", "--numprocesses", "auto", "--dist", "loadgroup", "-p", "no:cacheprovider", *session.posargs)
+    session.run("pytest", "--numprocesses", "4", "--dist", "loadgroup", "-p", "no:cacheprovider", *session.posargs)
