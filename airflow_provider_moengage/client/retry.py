@@ -217,7 +217,8 @@ def in_plain_words(error: BaseException | None) -> str:
     :return: its text, without the connection object that it begins with.
     """
     inner = error.args[-1] if isinstance(error, ProtocolError) and error.args else error
-    return re.sub(r"^<?\w*(?:Connection|Pool)\w*\(.*?\)>?: ", "", str(inner))
+    # Older versions of urllib3 write <urllib3.connection.HTTPConnection object at 0x7f0...>.
+    return re.sub(r"^<?[\w.]*(?:Connection|Pool)\w*(?:\(.*?\)| object at 0x\w+)>?: ", "", str(inner))
 
 
 class NoAnswerError(MaxRetryError):
