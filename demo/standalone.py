@@ -24,6 +24,9 @@ SECONDS_TO_RUN = 300
 ENDED = ("success", "failed")
 WAITING_FOR_A_PERSON = ("awaiting_input", "deferred")
 SECONDS_BETWEEN_QUESTIONS = 0.5
+# How long a process of Airflow waits while another writes to the database. SQLite lets one write at a time, and by
+# default gives up after 5 seconds.
+SECONDS_TO_WAIT_TO_WRITE = 100
 
 BINARIES = Path(sys.executable).parent
 
@@ -78,13 +81,17 @@ class Standalone:
         :param arguments: whatever else requests takes.
         :return: the parsed answer.
         :raises requests.HTTPError: when Airflow refuses.
+        :raises AirflowTroubleError: when it fails.
         """
         answer = self.text(method, path, **arguments)
         return json.loads(answer) if answer else None
 
     def text(self, method: str, path: str, **arguments: Any) -> str:
         """Send a request to the REST API, and give the answer as it is."""
-        response = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **arguments)
+        response = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=120, **arguments)
+        if response.status_code >= 500:
+            what = f"{method} {path} was answered with {response.status_code}: {response.text[:500]}"
+            raise AirflowTroubleError(what, self._last_words())
         response.raise_for_status()
         return response.text
 
@@ -92,7 +99,7 @@ class Standalone:
         """Tell whether all parts of it run."""
         try:
             health = self.call("GET", "monitor/health")
-        except requests.RequestException:
+        except (requests.RequestException, AirflowTroubleError):
             return False
         parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
@@ -222,7 +229,7 @@ def running_airflow(home: Path, dags: Path, environment: Mapping[str, str], *, p
         **environment_without_airflow(),
         "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}",
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout={SECONDS_TO_WAIT_TO_WRITE}",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from packaging.version import Version
 
 REPOSITORY = Path(__file__).parents[1]
@@ -186,15 +188,23 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def airflow_database() -> None:
-    """The metadata database, made anew."""
+def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The metadata database, made anew: by one of the processes, and copied by the others."""
+    folder = tmp_path_factory.getbasetemp()
+    made = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "airflow.db"
+    with FileLock(made.with_suffix(".lock")):
+        if not made.exists():
+            airflow = Path(sys.executable).with_name("airflow")
+            url = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{made}"}
+            migration = subprocess.run(
+                [airflow, "db", "migrate"], env={**os.environ, **url}, capture_output=True, text=True, check=False
+            )
+            assert migration.returncode == 0, migration.stderr
     (AIRFLOW_HOME / "dags").mkdir(parents=True, exist_ok=True)
     # With SQLite's own files beside it, which a run that was killed leaves behind.
     for leftover in AIRFLOW_HOME.glob("airflow.db*"):
         leftover.unlink()
-    airflow = Path(sys.executable).with_name("airflow")
-    migration = subprocess.run([airflow, "db", "migrate"], capture_output=True, text=True, check=False)
-    assert migration.returncode == 0, migration.stderr
+    shutil.copy(made, AIRFLOW_HOME)
 
 
 @pytest.fixture
