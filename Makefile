@@ -8,6 +8,8 @@ export PIP_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A conda or virtual environment that happens to be active is not the one to install into.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
+# Containers often keep Python from writing bytecode: each process of Airflow would compile all of it again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo airflow test coverage mutants matrix reference pictures bench dist lint constraints clean
 .DEFAULT_GOAL := help

@@ -51,6 +51,6 @@ def tests(session: nox.Session, airflow: str) -> None:
         ]
     dependencies = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev")
     session.install(*of_its_time, f"apache-airflow=={airflow}", "--editable", ".", *dependencies)
-    # With CI set, tests of any input try three times as much: once is enough, in `make test`.
+    # With CI set, the sandbox's tests of any input try eight times as much: once is enough, in `make test`.
     session.env["CI"] = ""
     session.run("pytest", "--numprocesses", "4", "--dist", "loadgroup", "-p", "no:cacheprovider", *session.posargs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import reprlib
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -21,11 +20,11 @@ from airflow_provider_moengage.client.retry import NO_RETRIES
 from tests.figures import FIGURES
 from tests.support import UNKNOWN_ID
 
-SHARE = 450 if os.environ.get("CI") else 150
+SHARE = 150
 
 
 def many(share: float = 1.0) -> settings:
-    """Try so many examples, the same in every run, and three times as many in CI."""
+    """Try so many examples, the same in every run."""
     return settings(
         max_examples=int(SHARE * share),
         deadline=None,
