@@ -83,13 +83,13 @@ def _waiting(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             f"`HttpSensorTrigger`, 1,000 of them: {https['requests']:,}, all that it could in that time",
         ),
         (
-            "processor time of one of 1,000 of them, a look",
+            "processor time of one of 1,000 such sensors, a look",
             cpu(ours, ours["count"] * figures["looks"]),
             f"`HttpSensorTrigger` {cpu(https, https['requests'])}",
         ),
-        ("memory of one of 1,000 of them", memory(ours), f"`HttpSensorTrigger` {memory(https)}"),
+        ("memory of one of 1,000 such sensors", memory(ours), f"`HttpSensorTrigger` {memory(https)}"),
         (
-            "1,000 sensors that wait for ids, for a day: the most requests in a minute, an hour, the day",
+            "1,000 sensors that wait for ids, for a day of the sandbox's clock: the most requests in a minute, an hour, the day",
             " / ".join(f"{shared[f'most_in_a_{period}']:,}" for period in ("minute", "hour", "day"))
             + f", {shared['refused']} refused",
             "MoEngage's limits: 100 / 1,000 / 4,000",
@@ -161,7 +161,7 @@ def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     milliseconds = figures["latency_seconds"] * 1_000
     return [
         (
-            f"archive 1,000 segments, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: time to the least",
+            f"archive 1,000 segments, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: time, over the least possible",
             " / ".join(ratios),
             "",
         ),
