@@ -59,7 +59,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     """
     # The workspace's part is never shown: what has an @ or a colon in it may be a connection's URI, with its key.
     if "@" in uri.netloc or ":" in uri.netloc:
-        raise InvalidInputError(f"{_FORM}: take out what is no Workspace ID. Credentials belong into the connection.")
+        raise InvalidInputError(f"{_FORM}: take out what is no Workspace ID. Credentials belong in the connection.")
     workspace_id = unquote(uri.netloc)
     check_workspace_id(f"{_FORM}: the workspace id", workspace_id)
     if uri.query or uri.fragment:

@@ -292,9 +292,9 @@ def plan_of(segments: Any, *, max_segments: int, include_file_segments: bool) ->
         )
     if plan.file_segments and not include_file_segments:
         raise InvalidInputError(
-            f"{_names_of(plan.file_segments)}: what is no filter segment (type ELASTIC_SEARCH) is or may be a file "
-            "segment, whose users are deleted for good once it has been archived for 30 days. Nothing was sent. Take "
-            "such segments out of the list, or set include_file_segments=True."
+            f"{_names_of(plan.file_segments)}: not a filter segment (type ELASTIC_SEARCH), so it may be a file "
+            "segment, whose users are deleted for good after 30 days in the archive. Nothing was sent. Take such "
+            "segments out of the list, or set include_file_segments=True."
         )
     return plan
 

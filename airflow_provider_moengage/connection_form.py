@@ -52,7 +52,7 @@ EXTRA_FIELDS = {
         "Key of a segment's id",
         "How archive and unarchive name an id: segment_id unless chosen otherwise, cs_id for newer servers. The README "
         "says how to find out.",
-        choices={"segment_id": "segment_id (as documented)", "cs_id": "cs_id (newer servers)"},
+        choices={"segment_id": "segment_id (the default)", "cs_id": "cs_id (newer servers)"},
     ),
     "connect_timeout": ExtraField(
         "Connect timeout", "Seconds to wait for a connection to MoEngage: 5 when empty.", kind="number"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox import Sandbox
 
 _WHY = (
-    "because MoEngage has none such, or because they are about file segments or cohort sync, which it does not have yet"
+    "because MoEngage has no such call, or because they are about file segments or cohort sync, which it does not have "
+    "yet"
 )
 
 CONNECTION_VARIABLE = "AIRFLOW_CONN_MOENGAGE_DEFAULT"

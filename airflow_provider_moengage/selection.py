@@ -200,8 +200,8 @@ def criteria_of(
     since = None if newer_than is None else _ago("newer_than", newer_than, moment)
     if since is not None and since >= (before or moment):
         raise InvalidInputError(
-            f"newer_than asks for segments created since {_written(since)}, and older_than or as_of for such as were "
-            f"created before {_written(before or moment)}, which none can be: newer_than must be the longer one."
+            f"newer_than asks for segments created since {_written(since)}, but older_than or as_of for segments "
+            f"created before {_written(before or moment)}: newer_than must be longer than older_than."
         )
     return Criteria(
         as_of=moment,

@@ -87,7 +87,7 @@ def test_a_malformed_one_is_refused_when_the_dag_is_parsed(uri, sentence):
     ],
 )
 def test_a_key_in_it_is_refused_and_not_shown(uri):
-    with pytest.raises(ValueError, match="Credentials belong into the connection") as caught:
+    with pytest.raises(ValueError, match="Credentials belong in the connection") as caught:
         sanitized(uri)
     assert "a-data-api-key" not in str(caught.value)
 

@@ -40,8 +40,8 @@ def test_says_each_change_once(patience, caplog):
     )
     assert said(caplog)[2] == (
         "Could not look for the segment 'camp', which counts as not yet (failed looks in a row: 12). MoEngage's rate "
-        "limit is used up: wait [429] Try again when there is room; an operator with deferrable=True waits for it "
-        "without a worker."
+        "limit is used up: wait [429] Try again later; an operator with deferrable=True waits without holding a "
+        "worker."
     )
 
 

@@ -89,7 +89,7 @@ class BadRequestError(MoEngageError):
     headline = "MoEngage found the request malformed"
     way_out = (
         "Check what was sent: filters as the dashboard generates them, an id of 24 hexadecimal characters, a name with "
-        "neither HTML nor only blanks."
+        "neither HTML nor only blanks. An externally managed segment cannot be archived."
     )
 
 
@@ -128,7 +128,7 @@ class SegmentNotFoundError(MoEngageError):
 
     headline = "MoEngage did not find the segment"
     way_out = (
-        "Check the name or id, letter by letter. A segment that was archived more than 180 days ago is found no more."
+        "Check the name or id, letter by letter. A segment archived more than 180 days ago can no longer be found."
     )
 
 
@@ -186,7 +186,7 @@ class RateLimitError(MoEngageError):
     """429: too many requests in this minute, hour or day. ``retry_after`` says when there is room again."""
 
     headline = "MoEngage's rate limit is used up"
-    way_out = "Try again when there is room; an operator with deferrable=True waits for it without a worker."
+    way_out = "Try again later; an operator with deferrable=True waits without holding a worker."
     retryable = True
 
 
@@ -207,7 +207,7 @@ class ServerError(MoEngageError):
     """5xx: MoEngage, or a proxy before it, failed."""
 
     headline = "MoEngage failed to answer"
-    way_out = "Try again later; if it stays so, ask MoEngage's support."
+    way_out = "Try again later; if it persists, ask MoEngage's support."
     retryable = True
 
 
@@ -215,7 +215,7 @@ class UnexpectedResponseError(MoEngageError):
     """An answer that is not MoEngage's: HTML from a proxy, an empty or cut-off body, a redirect."""
 
     headline = "The answer is not MoEngage's"
-    way_out = "Try again; if it stays so, look at what answers in MoEngage's place: a proxy, say."
+    way_out = "Try again; if it persists, look for what answers in MoEngage's place, such as a proxy."
     retryable = True
 
 
@@ -274,7 +274,7 @@ class PlainHttpError(TlsError):
     """The server at this address does not speak TLS."""
 
     headline = "The server at this address speaks plain http"
-    way_out = "Check the connection's host; before that of the sandbox write http://."
+    way_out = "Check the connection's host; for the sandbox, begin it with http://."
 
 
 class ProxyRefusedError(ConnectionFailedError):

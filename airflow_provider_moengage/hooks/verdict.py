@@ -68,7 +68,7 @@ def _advice(client: MoEngageClient, error: MoEngageError) -> str:
     if isinstance(error, ServerError):
         return (
             f"{client.base_url} failed to answer, which tells nothing about the credentials. Try again later; if it "
-            f"stays so, ask MoEngage's support. {_said(error)}"
+            f"persists, ask MoEngage's support. {_said(error)}"
         )
     if isinstance(error, ConnectionFailedError):
         return f"{error} This tells nothing about the credentials."

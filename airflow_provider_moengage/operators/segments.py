@@ -37,7 +37,7 @@ _CRITERIA = (
     "limit",
 )
 
-# The longest window of MoEngage's limits is a day: who is still refused after it waits for nothing.
+# The longest window of MoEngage's limits is a day: a task still refused after that waits in vain.
 _LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
 
 

@@ -146,13 +146,13 @@ class SegmentCreatedTrigger(ListSharingTrigger):
     own; where the scheduler was away or the DAG paused, several may share one.
 
     On Airflow 3.3 the asset's state store keeps what is known. After a restart of the triggerer the watch goes on where
-    it was: what was created meanwhile is new, and nothing is fired again. An event is known half a minute after it was
-    fired, so that none is lost: a triggerer that is killed meanwhile fires this one once more. What is kept belongs to
+    it was: what was created meanwhile is new, and nothing is fired again. An event is written down half a minute after
+    it was fired, so that none is lost: a triggerer that is killed meanwhile fires it once more. What is kept belongs to
     the asset, and ends with it. Before Airflow 3.3, and when several assets have the same watcher, each start of the
     trigger begins a new watch.
 
-    Trouble, a refused key included, never ends the watch: it is logged, once for each change and every six hours.
-    After the connection was mended, the watch goes on.
+    Errors, a refused key included, never end the watch. They are logged when they change and every six hours; once the
+    connection is fixed, the watch continues.
 
     :param name_pattern: a glob that the segment's name matches when it is first seen, such as ``camp_*``; in upper
         and lower case as written. ``*`` for all.

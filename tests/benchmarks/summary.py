@@ -51,8 +51,8 @@ def _calls(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (
             "time of a get or an archive through the hook, server without latency",
-            f"{ratio('requests')} of bare `requests.Session`",
-            f"{ratio('http_hook')} of `HttpHook.run`; a raw socket gets {round(answers, -3):,.0f} answers a second",
+            f"{ratio('requests')} times that of bare `requests.Session`",
+            f"{ratio('http_hook')} times that of `HttpHook.run`; a raw socket gets {round(answers, -3):,.0f} a second",
         ),
         (
             f"connections for {2 * figures['calls']:,} calls, one after the other",
@@ -80,7 +80,7 @@ def _waiting(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (
             f"requests of {most:,} sensors that wait for names, in {figures['looks']} intervals",
             f"{by_name['names', most]['requests']:,}",
-            f"`HttpSensorTrigger`, 1,000 of them: {https['requests']:,}, all that it could in that time",
+            f"`HttpSensorTrigger`, 1,000 of them: {https['requests']:,}, as many as it managed",
         ),
         (
             "processor time of one of 1,000 such sensors, a look",
@@ -89,7 +89,7 @@ def _waiting(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ),
         ("memory of one of 1,000 such sensors", memory(ours), f"`HttpSensorTrigger` {memory(https)}"),
         (
-            "1,000 sensors that wait for ids, for a day of the sandbox's clock: the most requests in a minute, an hour, the day",
+            "1,000 sensors that wait for ids, for a sandbox's day: the most requests in a minute, an hour, the day",
             " / ".join(f"{shared[f'most_in_a_{period}']:,}" for period in ("minute", "hour", "day"))
             + f", {shared['refused']} refused",
             "MoEngage's limits: 100 / 1,000 / 4,000",
@@ -161,7 +161,7 @@ def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     milliseconds = figures["latency_seconds"] * 1_000
     return [
         (
-            f"archive 1,000 segments, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: time, over the least possible",
+            f"archive 1,000 segments, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: time / the least",
             " / ".join(ratios),
             "",
         ),
@@ -183,8 +183,8 @@ def _in_airflow(runs: Iterable[Mapping[str, Any]], at_once: int) -> tuple[str, s
 
     return (
         f"the same in a real Airflow, {at_once} at once, from the first task's start to the last one's end",
-        f"{for_a_thousand('one_task')} in one task; {for_a_thousand('mapped')} with a task each (from 50)",
-        f"{for_a_thousand('mapped_http')} with a mapped `HttpOperator` (from 50)",
+        f"{for_a_thousand('one_task')} in one task; {for_a_thousand('mapped')} with a task each (extrapolated from 50)",
+        f"{for_a_thousand('mapped_http')} with a mapped `HttpOperator` (extrapolated from 50)",
     )
 
 

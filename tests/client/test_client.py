@@ -530,7 +530,7 @@ class TestTrouble:
     def test_https_to_a_server_of_plain_http(self, sandbox, clock):
         with (
             client_of(sandbox, base_url=sandbox.url.replace("http", "https")) as client,
-            pytest.raises(PlainHttpError, match="before that of the sandbox write http://") as caught,
+            pytest.raises(PlainHttpError, match="for the sandbox, begin it with http://") as caught,
         ):
             client.list_segments()
         assert not caught.value.retryable

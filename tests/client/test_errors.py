@@ -232,7 +232,7 @@ def test_the_sentence():
     assert str(error) == (
         "MoEngage's rate limit is used up: API rate limit breached. Current limit: 100/1 mins [429 Too Many Requests; "
         "GET /v3/custom-segments/63d8cec0c085939e6c1ab727; response_id abCDefGH; 3 tries; retry after 12 s] "
-        "Try again when there is room; an operator with deferrable=True waits for it without a worker."
+        "Try again later; an operator with deferrable=True waits without holding a worker."
     )
 
 

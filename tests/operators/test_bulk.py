@@ -370,7 +370,7 @@ class TestGuards:
         assert run.states == {"it": "failed"}
         assert run.tries == {"it": 1}
         assert sandbox.requests == []
-        assert "'vip' ('FILE'): what is no filter segment" in run.log
+        assert "'vip' ('FILE'): not a filter segment" in run.log
         assert "include_file_segments=True" in run.log
 
     def test_file_segments_that_are_wanted(self, sandbox, run_dag):
