@@ -84,6 +84,15 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> OpenL
     return OpenLineageDataset(namespace=f"{_SCHEME}://{uri.netloc}", name=uri.path.removeprefix("/"))
 
 
+def has_segments(outlets: Iterable[Any]) -> bool:
+    """
+    Tell whether a task has segments as outlets.
+
+    :param outlets: the outlets of a task.
+    """
+    return bool(_segments_among(outlets))
+
+
 def check_outlets(outlets: Iterable[Any], workspace_id: str, segment_id: str | None) -> None:
     """
     Keep a task from telling that a segment has changed which it does not change.

@@ -13,7 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Literal
 
 from airflow_provider_moengage.client.errors import (
@@ -46,6 +47,9 @@ SERVER_FAILURES_IN_A_ROW = 20
 
 # The one type of a segment that is made of filters (API document: get by id); no document names that of a file.
 _FILTER_TYPE = "elastic_search"
+
+# What a list shows of a segment beside its name and id.
+_LISTED = ("created_time", "type", "source")
 
 _SHOWN_FAILURES = 20
 _SHOWN_NAMES = 5
@@ -101,11 +105,14 @@ class Segment:
     :param name: its name.
     :param segment_id: its id, which wins over the name; None when it is not known.
     :param type: as the API shows it, ``ELASTIC_SEARCH`` for a filter segment; None when it is not known.
+    :param listed: what else a list has shown of it. Whoever takes the segment from the XCom needs that again: with
+        ``created_time`` its name is rendered as no template, without ``type`` no file segment is refused.
     """
 
     name: str
     segment_id: str | None = None
     type: str | None = None
+    listed: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def key(self) -> str:
@@ -115,7 +122,7 @@ class Segment:
     @property
     def is_known_to_be_no_filter_segment(self) -> bool:
         """Whether it may be a file segment: its type is known, and it is another one than that of filters."""
-        return self.type is not None and self.type.casefold() != _FILTER_TYPE
+        return self.type is not None and str(self.type).casefold() != _FILTER_TYPE
 
 
 @dataclass(frozen=True)
@@ -187,8 +194,9 @@ class Report:
         :param result: what to call it.
         :param said: why.
         """
+        known = frozenset(keys)
         for segment in self.untried:
-            if segment.key in keys:
+            if segment.key in known:
                 self.note(Outcome(segment, result, said))
 
     @property
@@ -220,7 +228,7 @@ class Report:
         Put it into JSON.
 
         :return: ``{"succeeded": [{name, segment_id}], "skipped": [{name, segment_id, reason}], "failed": [{name,
-            segment_id, error}]}``.
+            segment_id, error}]}``, each with ``created_time``, ``type`` and ``source`` where those were given.
         """
         said_as = {"succeeded": None, "skipped": "reason", "failed": "error"}
         return {result: [_entry(outcome, said_as[result]) for outcome in self.of(result)] for result in _RESULTS}
@@ -487,41 +495,51 @@ class Memory:
     """
     Keeps which segments are done from one try of a task to the next.
 
+    A bit for each, since what Airflow keeps for a task is limited to 64 KiB: whoever gives other segments to the next
+    try has all of them done.
+
     :param store: Airflow's task state store, None where there is none.
     :param log: where it is said that the store does not work.
+    :param segments: all that are to be done, in their order.
+    :param max_tries: how many tries the task may have, as Airflow counts them. Clearing a task raises it: what was done
+        before that counts no more.
     """
 
     _KEY = "moengage_done"
 
-    def __init__(self, store: Any, log: Any) -> None:
+    def __init__(self, store: Any, log: Any, segments: Iterable[Segment], max_tries: int | None = None) -> None:
         self._store = store
         self._log = log
+        self._keys = [segment.key for segment in segments]
+        self._of = {"segments": sha256(repr(self._keys).encode()).hexdigest(), "max_tries": max_tries}
         self._kept: list[str] = []
 
     def recall(self) -> list[str]:
         """
         Read what an earlier try has done.
 
-        :return: keys of segments; none, where none were kept, or not by this version.
+        :return: keys of segments; none, where none were kept, or not of these segments and tries.
         """
         try:
             kept = None if self._store is None else self._store.get(self._KEY)
         except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
             self._log.warning("What an earlier try has done is repeated, since Airflow could not read it: %s", error)
             kept = None
-        self._kept = [key for key in kept if isinstance(key, str)] if isinstance(kept, list) else []
+        self._kept = self._read(kept)
         return list(self._kept)
 
-    def keep(self, keys: list[str]) -> None:
+    def keep(self, keys: Sequence[str]) -> None:
         """
         Write down what is done. A store that fails is no reason to stop: to repeat what is done does no harm.
 
-        :param keys: those of the segments.
+        :param keys: those of the segments, in their order.
         """
         if self._store is None or keys == self._kept:
             return
+        done = frozenset(keys)
+        bits = sum(1 << index for index, key in enumerate(self._keys) if key in done)
         try:
-            self._store.set(self._KEY, keys)
+            self._store.set(self._KEY, {**self._of, "done": f"{bits:x}"})
         except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
             self._log.warning("A retry will repeat what is done, since Airflow could not write it down: %s", error)
         else:
@@ -533,9 +551,15 @@ class Memory:
             return
         try:
             self._store.delete(self._KEY)
-        except Exception as error:  # noqa: BLE001 - likewise; a task that is cleared later then skips what it reads
+        except Exception as error:  # noqa: BLE001 - likewise; it is of these tries only
             self._log.warning("Airflow could not forget what this task has done: %s", error)
         self._kept = []
+
+    def _read(self, kept: Any) -> list[str]:
+        if not isinstance(kept, dict) or any(kept.get(key) != value for key, value in self._of.items()):
+            return []
+        bits = int(kept["done"], 16)
+        return [key for index, key in enumerate(self._keys) if bits >> index & 1]
 
 
 def table_of_failures(report: Report) -> list[str]:
@@ -573,7 +597,8 @@ def _segment_of(place: str, entry: Any) -> Segment:
     if segment_id is not None:
         check_text(f"the segment_id of {place}", segment_id)
     kind = entry.get("type")
-    return Segment(name, segment_id, kind if kind is None or isinstance(kind, str) else kind_of(kind))
+    listed = {key: entry[key] for key in _LISTED if isinstance(entry.get(key), str)}
+    return Segment(name, segment_id, kind if kind is None or isinstance(kind, str) else kind_of(kind), listed)
 
 
 def _planned(given: Sequence[Segment]) -> Plan:
@@ -596,8 +621,8 @@ def _with_known_ids(given: Sequence[Segment]) -> list[Segment]:
 
 
 def _is_the_servers(error: MoEngageError) -> bool:
-    """Tell a failure that has nothing to do with its segment: a bare MoEngageError is, say, a proxy's refusal."""
-    return error.retryable or type(error) is MoEngageError
+    """Tell a failure that has nothing to do with its segment, such as a proxy's refusal: MoEngage's own has a code."""
+    return error.retryable or (type(error) is MoEngageError and not error.code)
 
 
 def _names_of(segments: Sequence[Segment]) -> str:
@@ -606,7 +631,8 @@ def _names_of(segments: Sequence[Segment]) -> str:
 
 
 def _entry(outcome: Outcome, said_as: str | None) -> dict[str, Any]:
-    entry = {"name": outcome.segment.name, "segment_id": outcome.segment.segment_id}
+    segment = outcome.segment
+    entry = {"name": segment.name, "segment_id": segment.segment_id, **segment.listed}
     return {**entry, said_as: outcome.said} if said_as else entry
 
 

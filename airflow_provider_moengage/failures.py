@@ -62,7 +62,7 @@ class MoEngageRetryPolicy(RetryPolicy):
         :param max_tries: how many there may be.
         :param context: the task's context.
         :return: fail for what no retry can mend; retry exactly when a rate limit ends, and not before a failing server
-            asks for it; Airflow's usual ``retry_delay`` for everything else.
+            asks for it; Airflow's usual ``retry_delay`` for everything else, a wait of 0 seconds included.
         """
         from airflow.providers.common.compat.sdk import RetryDecision
 
@@ -72,7 +72,8 @@ class MoEngageRetryPolicy(RetryPolicy):
             return RetryDecision.fail("MoEngage's answer would be the same")
         usual = context["task"].retry_delay.total_seconds() if context else 0.0
         earliest = 0.0 if isinstance(exception, RateLimitError) else usual
-        if exception.retry_after is None or exception.retry_after < earliest:
+        # At once, as after a time that has passed already, all retries would be gone before anything can change.
+        if not exception.retry_after or exception.retry_after < earliest:
             return RetryDecision.default()
         return RetryDecision.retry(
             timedelta(seconds=exception.retry_after), f"MoEngage asks to wait {exception.retry_after:.0f} s"

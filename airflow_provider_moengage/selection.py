@@ -7,6 +7,7 @@ A selection often decides about what is archived. Whatever is not certain is the
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -108,6 +109,7 @@ class Selection:
         client has listed them.
     :param matching: how many match, those included that the limit has cut off.
     :param listed: how many there were to choose from.
+    :param excluded: how many would have been selected but for ``exclude_pattern``.
     """
 
     criteria: Criteria
@@ -115,6 +117,7 @@ class Selection:
     unreadable: list[dict[str, Any]]
     matching: int
     listed: int
+    excluded: int = 0
 
     def lines(self) -> Iterator[str]:
         """
@@ -126,7 +129,9 @@ class Selection:
         cut = (
             f"; {self.matching} match, the limit is {self.criteria.limit}" if self.matching > len(self.segments) else ""
         )
-        yield f"Selected {len(self.segments)} of {self.listed} segments, created {self.criteria}{cut}."
+        # A pattern that protects nothing may be a mistake.
+        kept = "" if self.criteria.exclude_pattern is None else f"; exclude_pattern has left out {self.excluded}"
+        yield f"Selected {len(self.segments)} of {self.listed} segments, created {self.criteria}{cut}{kept}."
         if self.segments:
             yield from _aligned([_HEAD, *(self._row(segment) for segment in self.segments[:MOST_ROWS])])
         if len(self.segments) > MOST_ROWS:
@@ -252,21 +257,25 @@ def select(segments: Iterable[dict[str, Any]], criteria: Criteria) -> Selection:
     everything = list(segments)
     meant = [segment for segment in everything if _is_meant(segment, criteria)]
     readings = [(segment, _read(segment)) for segment in meant]
+    of_age = [read for _, read in readings if read and _is_of_age(read, criteria)]
     matching = sorted(
-        (read for _, read in readings if read and _is_of_age(read, criteria)),
+        (read for read in of_age if not _is_excluded(read.name, criteria)),
         key=lambda read: (read.created, read.name, read.segment_id),
     )
     return Selection(
         criteria=criteria,
         segments=matching[: criteria.limit],
-        unreadable=[segment for segment, read in readings if read is None],
+        unreadable=[
+            segment for segment, read in readings if read is None and not _is_excluded(segment.get("name"), criteria)
+        ],
         matching=len(matching),
         listed=len(everything),
+        excluded=len(of_age) - len(matching),
     )
 
 
 def _is_meant(segment: dict[str, Any], criteria: Criteria) -> bool:
-    """Say whether a segment is meant by all but its age; one whose name cannot be read may be."""
+    """Say whether a segment is meant by all but its age and what is excluded; one whose name cannot be read may be."""
     if criteria.types is not None and segment.get("type") not in criteria.types:
         return False
     if criteria.sources is not None and segment.get("source") not in criteria.sources:
@@ -274,11 +283,16 @@ def _is_meant(segment: dict[str, Any], criteria: Criteria) -> bool:
     name = segment.get("name")
     if not isinstance(name, str):
         return True
-    return (
-        criteria.name in (None, name)
-        and (criteria.name_pattern is None or fnmatchcase(name, criteria.name_pattern))
-        and (criteria.exclude_pattern is None or not fnmatchcase(name, criteria.exclude_pattern))
-    )
+    return criteria.name in (None, name) and (criteria.name_pattern is None or _matches(name, criteria.name_pattern))
+
+
+def _is_excluded(name: Any, criteria: Criteria) -> bool:
+    return criteria.exclude_pattern is not None and isinstance(name, str) and _matches(name, criteria.exclude_pattern)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Compare what people see: an accent can be written as a part of its letter or after it."""
+    return fnmatchcase(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", pattern))
 
 
 def _is_of_age(segment: ListedSegment, criteria: Criteria) -> bool:
@@ -330,6 +344,9 @@ def _as_of(value: Any, now: pendulum.DateTime) -> pendulum.DateTime:
 def _ago(parameter: str, value: Any, as_of: pendulum.DateTime) -> pendulum.DateTime:
     """Count an age back from a moment, months and years as the calendar has them."""
     duration = _duration(parameter, value)
+    if isinstance(duration, pendulum.Interval):
+        # It is so many days long; pendulum would count its months back, and then those days again.
+        duration = duration.as_timedelta()
     if duration < timedelta():
         raise InvalidInputError(f"{parameter} must not be negative, unlike {kind_of(value)}.")
     try:

@@ -99,7 +99,7 @@ class TestPlanning:
 
     @pytest.mark.parametrize("kind", ["FILE", "file", "CSV_UPLOAD", 7])
     def test_what_is_no_filter_segment_may_be_a_file_segment(self, kind):
-        with pytest.raises(InvalidInputError, match="deleted for good once it has been archived for 30 days"):
+        with pytest.raises(InvalidInputError, match="deleted for good after 30 days in the archive"):
             plan([{"name": "vip", "type": kind}])
 
     def test_a_duplicate_does_not_hide_a_file_segment(self):
@@ -202,9 +202,17 @@ class TestRunning:
         with pytest.raises(errors.ConnectionFailedError):
             report.raise_if_failed(bear_failures=True)
 
-    def test_refusals_in_a_row_do_not(self):
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            errors.BadRequestError("externally managed"),
+            # What no document shows, in MoEngage's own envelope.
+            errors.MoEngageError("externally managed", status=422, code="Unprocessable"),
+        ],
+    )
+    def test_refusals_in_a_row_do_not(self, refusal):
         def call(segment):
-            raise errors.BadRequestError("externally managed")
+            raise refusal
 
         report = report_of(100)
         BulkRun(call, report, concurrency=4).run(nothing, nothing)
@@ -434,25 +442,47 @@ class Store(dict[str, Any]):
         del self[key]
 
 
+ALL = [Segment("a"), Segment("b", "1f"), Segment("c")]
+
+
+def memory_of(store, log=None, segments=ALL, max_tries=2):
+    return Memory(store, log, segments, max_tries)
+
+
 class TestMemory:
     def test_between_two_tries(self):
         store = Store()
-        memory = Memory(store, None)
+        memory = memory_of(store)
         assert memory.recall() == []
-        memory.keep(["id:1"])
-        memory.keep(["id:1", "name:a"])
-        again = Memory(store, None)
-        assert again.recall() == ["id:1", "name:a"]
+        memory.keep(["id:1f"])
+        memory.keep(["name:a", "id:1f"])
+        again = memory_of(store)
+        assert again.recall() == ["name:a", "id:1f"]
         again.forget()
         assert store == {}
 
     def test_nothing_to_forget(self):
-        Memory(Store(), None).forget()
-        Memory(None, None).forget()
+        memory_of(Store()).forget()
+        memory_of(None).forget()
 
-    @pytest.mark.parametrize("kept", [None, "text", {"a": 1}, [1, None, {}]])
+    @pytest.mark.parametrize(
+        "other", [{"segments": ALL[:2]}, {"segments": [*reversed(ALL)]}, {"max_tries": 3}, {"max_tries": None}]
+    )
+    def test_what_was_kept_of_other_segments_or_before_a_clear(self, other):
+        store = Store()
+        memory_of(store).keep(["name:a"])
+        assert memory_of(store, **other).recall() == []
+
+    @pytest.mark.parametrize("kept", [None, "text", {"a": 1}, ["id:1f"]])
     def test_what_another_version_has_kept(self, kept):
-        assert Memory(Store(moengage_done=kept), None).recall() == []
+        assert memory_of(Store(moengage_done=kept)).recall() == []
+
+    def test_ten_thousand_fit_into_what_airflow_keeps(self):
+        store = Store()
+        segments = [Segment(f"camp_{number}", f"{number:024x}") for number in range(10_000)]
+        memory_of(store, segments=segments).keep([segment.key for segment in segments[1:]])
+        assert len(json.dumps(store["moengage_done"])) < 4_000
+        assert memory_of(store, segments=segments).recall() == [segment.key for segment in segments[1:]]
 
     @pytest.mark.parametrize(
         ("broken", "said"),
@@ -466,11 +496,12 @@ class TestMemory:
         def fail(*_):
             raise RuntimeError("the API is not there")
 
-        store = Store(moengage_done=["id:1"])
+        store = Store()
+        memory_of(store).keep(["name:a"])
         setattr(store, broken, fail)
-        memory = Memory(store, logging.getLogger("it"))
-        assert memory.recall() == ([] if broken == "get" else ["id:1"])
-        memory.keep(["id:1", "id:2"])
+        memory = memory_of(store, logging.getLogger("it"))
+        assert memory.recall() == ([] if broken == "get" else ["name:a"])
+        memory.keep(["name:a", "id:1f"])
         memory.forget()
         (record,) = caplog.records
         assert record.getMessage().startswith(said)

@@ -41,6 +41,8 @@ class TestRetryPolicy:
             (RateLimitError("wait", retry_after=90.5), "retry", 90.5),
             (ServerError("ill", status=503, retry_after=7), "retry", 7),
             (RateLimitError("wait"), "default", None),
+            (RateLimitError("wait", retry_after=0.0), "default", None),
+            (ServerError("ill", status=503, retry_after=0.0), "default", None),
             (ConnectionFailedError("reset"), "default", None),
             (SegmentNotFoundError("not there", status=404), "fail", None),
             (InvalidInputError("name is blank"), "fail", None),
@@ -57,6 +59,7 @@ class TestRetryPolicy:
         ("error", "action"),
         [
             (RateLimitError("wait", retry_after=1), "retry"),
+            (RateLimitError("wait", retry_after=0.0), "default"),
             (ServerError("ill", retry_after=1), "default"),
             (ServerError("ill", retry_after=301), "retry"),
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 
@@ -39,6 +40,27 @@ def aged(age, name="camp", **fields):
 
 def selection_of(segments, **criteria):
     return select(segments, criteria_of(**{"now": NOW, **criteria}))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_an_accent_is_the_same_however_it_is_written(form):
+    cafe = aged(DAY, unicodedata.normalize("NFC", "camp_café"))
+    pattern = unicodedata.normalize(form, "*é")
+    assert names([cafe], name_pattern=pattern) == [cafe["name"]]
+    assert names([cafe], exclude_pattern=pattern) == []
+
+
+def test_what_lies_between_two_moments_is_as_long_as_its_days():
+    """Airflow's data_interval_end - data_interval_start is such an age."""
+    month = pendulum.datetime(2026, 11, 1) - pendulum.datetime(2026, 10, 1)
+    assert criteria_of(now=NOW, newer_than=month) == criteria_of(now=NOW, newer_than=timedelta(days=31))
+
+
+@pytest.mark.parametrize(("pattern", "left_out"), [("*_keep", 1), ("*_keep,*_old", 0)])
+def test_how_many_a_pattern_protects(pattern, left_out):
+    segments = [aged(DAY, "camp_keep"), aged(DAY, "camp"), aged(9 * DAY, "long_keep")]
+    summary, *_ = selection_of(segments, exclude_pattern=pattern, newer_than="P2D").lines()
+    assert summary.endswith(f"; exclude_pattern has left out {left_out}.")
 
 
 def names(segments, **criteria):
@@ -283,11 +305,11 @@ BAD_INPUT = [
     ({"as_of": datetime.max.replace(tzinfo=timezone(-DAY / 2))}, "as_of must be a datetime"),
     ({"as_of": NOW + timedelta(minutes=1, seconds=1)}, "as_of (2026-05-31T12:01:01Z) is in the future"),
     ({"as_of": "2027-01-01"}, "as_of (2027-01-01T00:00:00Z) is in the future; it is 2026-05-31T12:00:00Z now"),
-    ({"older_than": "P90D", "newer_than": "P90D"}, "newer_than must be the longer one"),
-    ({"older_than": "P90D", "newer_than": "P30D"}, "newer_than must be the longer one"),
+    ({"older_than": "P90D", "newer_than": "P90D"}, "newer_than must be longer than older_than"),
+    ({"older_than": "P90D", "newer_than": "P30D"}, "newer_than must be longer than older_than"),
     # The three months up to May 31 are 92 days.
-    ({"older_than": "P3M", "newer_than": "P92D"}, "since 2026-02-28T12:00:00Z, and older_than or as_of"),
-    ({"newer_than": "P0D"}, "newer_than must be the longer one"),
+    ({"older_than": "P3M", "newer_than": "P92D"}, "since 2026-02-28T12:00:00Z, but older_than or as_of"),
+    ({"newer_than": "P0D"}, "newer_than must be longer than older_than"),
     *(
         ({"limit": value}, "limit must be a whole number from 1 on")
         for value in (0, -1, "0", "-1", "many", "", "1.5", 1.5, True, [], "９", "9" * 5_000)
@@ -345,8 +367,8 @@ TEMPLATE = "If it comes from a template, look at what the template renders to."
         (
             {"older_than": "P90D", "newer_than": "P30D"},
             (
-                "newer_than asks for segments created since 2026-05-01T12:00:00Z, and older_than or as_of for such as "
-                "were created before 2026-03-02T12:00:00Z, which none can be: newer_than must be the longer one."
+                "newer_than asks for segments created since 2026-05-01T12:00:00Z, but older_than or as_of for segments "
+                "created before 2026-03-02T12:00:00Z: newer_than must be longer than older_than."
             ),
         ),
         (

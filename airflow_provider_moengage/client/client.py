@@ -10,6 +10,7 @@ from airflow_provider_moengage.client.datacenters import data_center_of
 from airflow_provider_moengage.client.errors import (
     DuplicateNameError,
     InvalidInputError,
+    MoEngageError,
     OtherSegmentError,
     SegmentNotFoundError,
 )
@@ -246,6 +247,9 @@ class MoEngageClient(Transport):
             body[self.segment_id_key] = check_text("segment_id", segment_id)
         call = "PATCH", f"/v2/custom-segments/{verb}"
         answer = self.request(*call, body=body)
+        if answer.get("success") is False and isinstance(answer.get("message"), str):
+            # No document shows such an answer; it is MoEngage's own all the same, and says why.
+            raise MoEngageError(self._secrets.hide(answer["message"]), code="success: false", call=" ".join(call))
         if answer.get("success") is not True:
             raise self._unexpected("it does not say success: true", json.dumps(answer), " ".join(call))
         if segment_id is not None and str(answer.get("cs_id") or segment_id).casefold() != segment_id.casefold():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError, shown
+from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError, RateLimitError, shown
 from airflow_provider_moengage.failures import MoEngageRetryPolicy, failing_for_good
 from airflow_provider_moengage.links import SegmentLink, note_segment_page
 
@@ -37,8 +37,20 @@ _CRITERIA = (
     "limit",
 )
 
+
+class _LeftOut:
+    def __repr__(self) -> str:
+        return "<left out>"
+
+
+# Not None: a mapped task is given what another task has returned, and None of that must not select every segment.
+_LEFT_OUT: Any = _LeftOut()
+
 # The longest window of MoEngage's limits is a day: a task still refused after that waits in vain.
 _LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
+
+# A server that refuses again and again, and each time asks for a second, is not to be asked all day long.
+_SHORTEST_DEFERRAL = timedelta(seconds=30)
 
 
 class _SegmentOperator(BaseOperator):
@@ -124,17 +136,20 @@ class _SegmentOperator(BaseOperator):
             with failing_for_good():
                 return self._change(context)
         except MoEngageError as error:
-            # The client has already waited for whatever is shorter than its budget.
-            if self.deferrable and (error.retry_after or 0) > self.hook.client.retry.budget:
+            if self.deferrable and error.retry_after and self._is_too_long_for_the_client(error):
                 self._defer(error, waiting_since)
             raise
+
+    def _is_too_long_for_the_client(self, error: MoEngageError) -> bool:
+        """Tell a wait that did not fit into the client's budget. One for a rate limit fits, or is over by now."""
+        return isinstance(error, RateLimitError) or (error.retry_after or 0) > self.hook.client.retry.budget
 
     def _defer(self, error: MoEngageError, waiting_since: str | None) -> None:
         """Leave the worker until the wait is over, unless all waits together take longer than they may."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         now = pendulum.now("UTC")
-        moment = now + timedelta(seconds=error.retry_after or 0)
+        moment = now + max(timedelta(seconds=error.retry_after or 0), _SHORTEST_DEFERRAL)
         since = datetime.fromisoformat(waiting_since) if waiting_since else now
         if moment - min(_LONGEST_DEFERRAL, self.execution_timeout or _LONGEST_DEFERRAL) > since:
             return
@@ -153,17 +168,22 @@ class _OneSegmentOperator(_SegmentOperator):
     segment_page = ""
     """Where people see the segment, once that is known."""
 
+    name: str | None
     segment_id: str | None
     _verb = ""
 
     def _change(self, context: Context) -> dict[str, Any]:
-        from airflow_provider_moengage.assets import check_outlets, tell_outlets
+        from airflow_provider_moengage.assets import check_outlets, has_segments, tell_outlets
 
         client = self.hook.client
-        note_segment_page(self, context, self.segment_id)
-        check_outlets(self.outlets, client.workspace_id, self.segment_id)
+        segment_id = self.segment_id
+        if segment_id is None and self.name is not None and has_segments(self.outlets):
+            # Not every server answers the id, and an event of another segment cannot be taken back.
+            segment_id = (client.find_segment(name=self.name) or {}).get("id")
+        note_segment_page(self, context, segment_id)
+        check_outlets(self.outlets, client.workspace_id, segment_id)
         answer = self._call(client)
-        if self.segment_id is None and answer.get("cs_id"):
+        if segment_id is None and answer.get("cs_id"):
             note_segment_page(self, context, answer["cs_id"])
             check_outlets(self.outlets, client.workspace_id, answer["cs_id"])
         tell_outlets(self.outlets, context, {"action": self._verb, **self._changed(answer)})
@@ -181,6 +201,8 @@ class _ArchivalOperator(_OneSegmentOperator):
     """What archive and unarchive share: which segment."""
 
     template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
+
+    name: str
 
     def __init__(
         self,
@@ -350,7 +372,8 @@ class _ArchivalsOperator(_SegmentOperator):
         if not plan.segments:
             self.log.info("There are no segments to %s: nothing was sent.", self._verb)
             return report.as_xcom()
-        memory = bulk.Memory(context.get("task_state_store"), self.log)
+        max_tries = getattr(context.get("ti"), "max_tries", None)
+        memory = bulk.Memory(context.get("task_state_store"), self.log, plan.segments, max_tries)
         report.note_known(self._done, "succeeded")
         report.note_known(memory.recall(), "skipped", "an earlier try of this task has done it")
         try:
@@ -458,7 +481,8 @@ class ArchiveSegmentsOperator(_ArchivalsOperator):
     sent, unless ``include_file_segments`` is set. Entries without a ``type`` pass, with a warning that counts them.
 
     Returns as XCom, when the task fails as well, ``{"succeeded": [{name, segment_id}], "skipped": [{name, segment_id,
-    reason}], "failed": [{name, segment_id, error}]}``; what was not tried stands in none of them. Fails without a
+    reason}], "failed": [{name, segment_id, error}]}``, each with ``created_time``, ``type`` and ``source`` where those
+    were given; what was not tried stands in none of them. Fails without a
     retry when the input cannot be used, the key is wrong, or no failure is one that a retry can mend.
 
     :param segments: the segments, ``[{"name": ..., "segment_id": ..., "type": ...}]``: the id wins over the name and
@@ -498,6 +522,8 @@ class ArchiveSegmentsOperator(_ArchivalsOperator):
 
     def _tell_end(self, report: Report, summary: str) -> None:
         super()._tell_end(report, summary)
+        if not report.of("succeeded"):
+            return
         self.log.info(
             "MoEngage no longer shows an archived segment after 180 days: what was active until now can be unarchived "
             "until %s.",
@@ -510,8 +536,8 @@ class UnarchiveSegmentsOperator(_ArchivalsOperator):
     Make many archived segments active again in one task, a few calls at once on kept-alive connections.
 
     Rate limits, failures, retries, a kill and the XCom are as with :class:`ArchiveSegmentsOperator`, but for a segment
-    that is gone: that is a failure in every try. A workspace that is full ends the task at once. API document: archive
-    and unarchive.
+    that is gone: that is a failure in every try. A workspace that is full ends the task. API document: archive and
+    unarchive.
 
     :param segments: the segments, ``[{"name": ..., "segment_id": ...}]``: the id wins over the name and is optional;
         other keys are ignored. An empty list is a success. (templated)
@@ -674,28 +700,34 @@ class ListSegmentsOperator(_SegmentOperator):
     def __init__(
         self,
         *,
-        name: str | None = None,
-        name_pattern: str | None = None,
-        exclude_pattern: str | None = None,
-        older_than: timedelta | str | None = None,
-        newer_than: timedelta | str | None = None,
-        as_of: datetime | str | None = None,
-        types: list[str] | None = None,
-        sources: list[str] | None = None,
-        limit: int | str | None = None,
+        name: str = _LEFT_OUT,
+        name_pattern: str = _LEFT_OUT,
+        exclude_pattern: str = _LEFT_OUT,
+        older_than: timedelta | str = _LEFT_OUT,
+        newer_than: timedelta | str = _LEFT_OUT,
+        as_of: datetime | str = _LEFT_OUT,
+        types: list[str] = _LEFT_OUT,
+        sources: list[str] = _LEFT_OUT,
+        limit: int | str = _LEFT_OUT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.name = name
-        self.name_pattern = name_pattern
-        self.exclude_pattern = exclude_pattern
-        self.older_than = older_than
-        self.newer_than = newer_than
-        self.as_of = as_of
-        self.types = types
-        self.sources = sources
-        self.limit = limit
-        self._given = [criterion for criterion in _CRITERIA if getattr(self, criterion) is not None]
+        self._given: list[str] = []
+        self.name = self._take("name", name)
+        self.name_pattern = self._take("name_pattern", name_pattern)
+        self.exclude_pattern = self._take("exclude_pattern", exclude_pattern)
+        self.older_than = self._take("older_than", older_than)
+        self.newer_than = self._take("newer_than", newer_than)
+        self.as_of = self._take("as_of", as_of)
+        self.types = self._take("types", types)
+        self.sources = self._take("sources", sources)
+        self.limit = self._take("limit", limit)
+
+    def _take(self, criterion: str, value: Any) -> Any:
+        if value is _LEFT_OUT:
+            return None
+        self._given.append(criterion)
+        return value
 
     def _change(self, context: Context) -> list[dict[str, Any]]:
         from airflow_provider_moengage.selection import criteria_of, select

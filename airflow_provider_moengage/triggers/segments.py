@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # Up to Airflow 3.3 a DAG run gets what has come until the first event that has no run yet. One that follows on its
 # heels has to wait for yet another (apache/airflow#54659). A scheduler that takes longer than this counts as dead.
 _SECONDS_BETWEEN_EVENTS = 30.0
+
+# A triggerer's loop sends what was fired a second after it got the answer to what it sent before.
+_SECONDS_UNTIL_SENT = 2.0
 
 
 class SegmentExistsTrigger(ListSharingTrigger):
@@ -146,10 +149,10 @@ class SegmentCreatedTrigger(ListSharingTrigger):
     own; where the scheduler was away or the DAG paused, several may share one.
 
     On Airflow 3.3 the asset's state store keeps what is known. After a restart of the triggerer the watch goes on where
-    it was: what was created meanwhile is new, and nothing is fired again. An event is written down half a minute after
-    it was fired, so that none is lost: a triggerer that is killed meanwhile fires it once more. What is kept belongs to
-    the asset, and ends with it. Before Airflow 3.3, and when several assets have the same watcher, each start of the
-    trigger begins a new watch.
+    it was: what was created meanwhile is new, and nothing is fired again. An event is written down some two seconds
+    after it was fired, when Airflow has it, so that none is lost: a triggerer that stops meanwhile fires it once more.
+    What is kept belongs to the asset, and ends with it. Before Airflow 3.3, and when several assets have the same
+    watcher, each start of the trigger begins a new watch.
 
     Errors, a refused key included, never end the watch. They are logged when they change and every six hours; once the
     connection is fixed, the watch continues.
@@ -239,10 +242,9 @@ class SegmentCreatedTrigger(ListSharingTrigger):
                 self._warn(set(look.warnings))
                 for segment in look.created:
                     yield TriggerEvent(segment.as_arguments())
-                    await asyncio.sleep(_SECONDS_BETWEEN_EVENTS)
-                    # Only now, since Airflow has stored the event by now: the other way round, one could be lost.
                     known = known.including(segment)
-                    await self._keep(known)
+                    await self._keep_after_event(known)
+                    await asyncio.sleep(_SECONDS_BETWEEN_EVENTS - _SECONDS_UNTIL_SENT)
                 known = look.known
                 await self._keep(known)
 
@@ -270,6 +272,24 @@ class SegmentCreatedTrigger(ListSharingTrigger):
         if self._kept is None:
             await self._keep(begun)
         return self._kept or begun
+
+    async def _keep_after_event(self, known: Known) -> None:
+        """
+        Keep that a segment is known as soon as its event cannot be lost any more.
+
+        An event waits in the triggerer's process until its loop has the answer to what it sent before, and for a second
+        at most. Its supervisor, which stores events and what is kept, answers in turn: once it has answered this read,
+        it has answered the loop as well, and what is written two seconds later stands in line behind the event.
+
+        Nor is anything kept when the trigger is cancelled here. A triggerer that stops, however gracefully, sends no
+        more events, so that this one may be lost; and it gets no more answers by the time it cancels its triggers, so
+        that to write would hold it up until it is killed.
+        """
+        if (store := self._store()) is not None:
+            with suppress(Exception):  # an error is an answer
+                await store.aget(self._key)
+        await asyncio.sleep(min(_SECONDS_UNTIL_SENT, _SECONDS_BETWEEN_EVENTS))
+        await self._keep(known)
 
     async def _keep(self, known: Known) -> None:
         """Keep what is known, unless it is kept already; what could not be kept is kept after the next look."""

@@ -69,7 +69,15 @@ class TestArchive:
             with pytest.raises(OtherSegmentError, match=f"asked to archive the segment {meant}.*{named}.*cs_id"):
                 client.archive_segment("named", meant)
 
-    @pytest.mark.parametrize("answer", [{}, {"success": False}, {"success": "true"}, {"error": {"code": "x"}}])
+    def test_a_refusal_with_200(self, sandbox, client):
+        sandbox.fail_next(status=200, body={"message": "managed by a partner", "success": False, "cs_name": "camp"})
+        with pytest.raises(MoEngageError, match="MoEngage refused the request: managed by a partner") as caught:
+            client.archive_segment("camp")
+        assert type(caught.value) is MoEngageError
+        assert not caught.value.retryable
+        assert len(sandbox.requests) == 1
+
+    @pytest.mark.parametrize("answer", [{}, {"success": None}, {"success": "true"}, {"error": {"code": "x"}}])
     def test_what_is_no_success(self, sandbox, client, answer):
         sandbox.fail_next(status=200, body={"message": "queued elsewhere", **answer})
         with pytest.raises(UnexpectedResponseError, match="does not say success: true.*queued elsewhere"):

@@ -29,11 +29,12 @@ from airflow_provider_moengage.client.errors import RateLimitError
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentsOperator,
     ListSegmentsOperator,
+    UnarchiveSegmentOperator,
     UnarchiveSegmentsOperator,
 )
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.any_values import ANYTHING, Case, cases, executed, many
-from tests.support import UNKNOWN_ID, new_dag
+from tests.support import UNKNOWN_ID, client_of, new_dag
 
 HAS_STORE = Version(version("apache-airflow")) >= Version("3.3")
 RETRYING = {"retries": 1, "retry_delay": timedelta(0)}
@@ -75,7 +76,7 @@ class TestManySegments:
         assert len({request.connection for request in sandbox.requests}) <= 4
         assert archived(sandbox) == set(names(segments))
         assert run.xcoms["it"] == {
-            "succeeded": [{"name": one["name"], "segment_id": one["segment_id"]} for one in segments],
+            "succeeded": segments,
             "skipped": [],
             "failed": [],
         }
@@ -91,6 +92,23 @@ class TestManySegments:
         assert names(run.xcoms["it"]["succeeded"]) == names(segments)
         assert archived(sandbox) == set()
         assert len({request.connection for request in sandbox.requests}) <= 2
+
+    def test_undone_from_its_xcom(self, sandbox, run_dag):
+        """A name of which Airflow would make something else, in what the task hands on, too."""
+        name = "camp_{{ conn.moengage_default.password }}"
+        added = sandbox.add_segment(name=name)
+        listed = {"name": name, "segment_id": added["id"], "created_time": added["created_time"]}
+        with new_dag(f"undone_{time.time_ns()}") as dag:
+
+            @task
+            def undo(outcome):
+                return outcome["succeeded"]
+
+            archive = ArchiveSegmentsOperator(task_id="it", segments=[listed])
+            UnarchiveSegmentOperator.partial(task_id="undo_it").expand_kwargs(undo(archive.output))
+
+        assert run_dag(dag).state == "success"
+        assert [request.json["name"] for request in sandbox.requests] == [name, name]
 
     def test_from_another_task(self, sandbox, run_dag):
         segments = add_segments(sandbox, 3)
@@ -243,26 +261,44 @@ class TestRetries:
 
     def test_what_is_kept_and_forgotten(self, sandbox):
         segments = add_segments(sandbox, 3)
-        store = Store(moengage_done=[f"id:{segments[0]['segment_id']}", "id:of another list"])
-        sandbox.fail_next(6, status=503)
-        context = {"task_state_store": store, "ti": types.SimpleNamespace(try_number=2, xcom_push=store.xcom_push)}
-        operator = ArchiveSegmentsOperator(task_id="it", segments=segments, concurrency=1)
+        store = Store()
+        sandbox.fail_next(6, path="*/archive", segment="camp_1", status=503)
+        ti = types.SimpleNamespace(try_number=1, max_tries=2, xcom_push=store.xcom_push)
+        context = {"task_state_store": store, "ti": ti}
 
         with pytest.raises(SegmentsFailedError) as caught:
-            operator.execute(context)
+            ArchiveSegmentsOperator(task_id="it", segments=segments, concurrency=1).execute(context)
 
         assert caught.value.retryable
-        assert store["moengage_done"] == [f"id:{one['segment_id']}" for one in (segments[0], segments[2])]
+        assert store["moengage_done"]["done"] == f"{0b101:x}"
         assert names(store.pushed["return_value"]["failed"]) == ["camp_1"]
+        assert len(sandbox.requests) == 6 + 2
         assert len(ArchiveSegmentsOperator(task_id="it", segments=segments).execute(context)["skipped"]) == 2
         assert "moengage_done" not in store
-        assert len(sandbox.requests) == 6 + 1 + 1
+        assert len(sandbox.requests) == 6 + 2 + 1
+
+    def test_a_cleared_task_does_all_of_it(self, sandbox):
+        """Somebody may have unarchived what was archived before."""
+        segments = add_segments(sandbox, 3)
+        store = Store()
+        ti = types.SimpleNamespace(try_number=1, max_tries=0, xcom_push=store.xcom_push)
+        context = {"task_state_store": store, "ti": ti}
+        with pytest.raises(AirflowFailException, match="1 of 4 have failed"):
+            ArchiveSegmentsOperator(task_id="it", segments=[*segments, {"name": "nobody"}]).execute(context)
+        with client_of(sandbox) as client:
+            client.unarchive_segment("camp_0")
+        ti.try_number, ti.max_tries = 2, 1  # as Airflow counts after a clear
+
+        done = ArchiveSegmentsOperator(task_id="it", segments=segments).execute(context)
+
+        assert names(done["succeeded"]) == names(segments)
+        assert archived(sandbox) == set(names(segments))
 
     @pytest.mark.parametrize("broken", ["get", "set", "delete", "xcom_push"])
     def test_a_store_that_fails_costs_nothing(self, sandbox, monkeypatch, broken):
         monkeypatch.setattr(bulk, "KEEP_SECONDS", 0.0)
         segments = add_segments(sandbox, 3)
-        store = Store(moengage_done=["id:of another list"])
+        store = Store(moengage_done={"of": "another list"})
 
         def fail(*_):
             raise RuntimeError("the api-server is away")
@@ -340,7 +376,8 @@ class TestRateLimits:
         assert 3_500 < caught.value.retry_after <= 3_600
         # The others go on until the refusal is there.
         assert len(sandbox.requests) < 30
-        assert len(archived(sandbox)) == len(sandbox.requests) - 1 == len(store["moengage_done"])
+        kept = f"{int(store['moengage_done']['done'], 16):b}".count("1")
+        assert len(archived(sandbox)) == len(sandbox.requests) - 1 == kept
         assert store.pushed["return_value"]["failed"] == []
 
     def test_a_short_one_is_waited_for(self, sandbox, clock, run_dag):
@@ -557,4 +594,5 @@ class TestKilling:
         assert process.returncode == 0
         assert output.splitlines()[-1] == raised
         assert len(sandbox.requests) == 12 + 4
-        assert len(json.loads((tmp_path / "done").read_text())) == len(archived(sandbox)) == 12
+        assert json.loads((tmp_path / "done").read_text())["done"] == f"{2**12 - 1:x}"
+        assert len(archived(sandbox)) == 12

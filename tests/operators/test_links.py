@@ -65,6 +65,20 @@ def page(sandbox):
     return f"{sandbox.url}/#63d8cec0c085939e6c1ab727"
 
 
+@pytest.fixture
+def noted(monkeypatch):
+    """What a task notes whose connection has these fields."""
+
+    def note(**connection):
+        fields = {"conn_type": "moengage", "login": "WS", "password": "a-key", **connection}
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(fields))
+        operator = ArchiveSegmentOperator(task_id="archive", name="camp")
+        note_segment_page(operator, {}, UNKNOWN_ID)
+        return operator.segment_page
+
+    return note
+
+
 class TestTheAddress:
     @pytest.mark.parametrize("number", DATA_CENTERS)
     def test_of_each_data_center(self, number):
@@ -91,22 +105,24 @@ class TestTheAddress:
     def test_none_of_any_other_host(self, url):
         assert segment_page(url, UNKNOWN_ID) == ""
 
+    @pytest.mark.parametrize(
+        "host",
+        ["http://127.0.0.1:8900", "localhost:8900", "http://[::1]:1/proxy", "proxy.example.com", "https://127.0.0.1:1"],
+    )
+    def test_behind_a_proxy_it_is_that_of_the_data_center_beside_it(self, noted, host):
+        assert noted(host=host, extra={"data_center": "1"}) == f"https://dashboard-01.moengage.com{PATH}{UNKNOWN_ID}"
+
+    def test_the_sandbox_names_no_data_center(self, sandbox, noted):
+        assert noted(**sandbox.connection) == f"{sandbox.url}/#{UNKNOWN_ID}"
+
     @pytest.mark.parametrize("segment_id", [None, "", "no id", UNKNOWN_ID + "/../x", UNKNOWN_ID + "\n", "{{ x }}", 5])
     def test_none_without_an_id(self, segment_id):
         assert segment_page("https://api-01.moengage.com", segment_id) == ""
 
-    def test_it_is_that_of_the_connection(self, monkeypatch):
-        def noted(**connection):
-            fields = {"conn_type": "moengage", "login": "WS", "password": "a-key", **connection}
-            monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(fields))
-            operator = ArchiveSegmentOperator(task_id="archive", name="camp")
-            note_segment_page(operator, {}, UNKNOWN_ID)
-            return operator.segment_page
-
+    def test_it_is_that_of_the_connection(self, noted):
         assert noted(extra={"data_center": "DC-3"}) == f"https://dashboard-03.moengage.com{PATH}{UNKNOWN_ID}"
         assert noted(host="api-02.moengage.com") == f"https://dashboard-02.moengage.com{PATH}{UNKNOWN_ID}"
-        # The host replaces the data center: who knows what the proxy leads to.
-        assert noted(host="proxy.example.com", extra={"data_center": "01"}) == ""
+        assert noted(host="api-02.moengage.com", extra={"data_center": "01"}).startswith("https://dashboard-02.")
         # A connection that cannot work is for the task to tell.
         assert noted(extra={}) == ""
 

@@ -67,7 +67,10 @@ class TestSelecting:
             for name, source in (("camp_diwali", "DASHBOARD"), ("camp_holi", "API"))
         ]
         assert [request.path for request in sandbox.requests] == ["/v3/custom-segments"]
-        assert re.search(r"Selected 2 of 6 segments, created before \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.", run.log)
+        assert re.search(
+            r"Selected 2 of 6 segments, created before \d{4}-\d\d-\d\dT[\d:]{8}Z; exclude_pattern has left out 1\.",
+            run.log,
+        )
         assert re.search(r"name +id +created \(UTC\) +age in days +type +source", run.log)
         row = (
             rf"camp_diwali  {known['camp_diwali']['id']}  \d{{4}}-\d\d-\d\dT[\d:]{{8}}Z  200 +ELASTIC_SEARCH  DASHBOARD"
@@ -200,7 +203,7 @@ BAD_INPUT = [
     ({"newer_than": "-P1D"}, "newer_than must be a timedelta"),
     ({"as_of": "2999-01-01T00:00:00Z"}, "as_of (2999-01-01T00:00:00Z) is in the future"),
     ({"as_of": "tomorrow"}, "as_of must be a datetime or an ISO 8601 string"),
-    ({"older_than": "P90D", "newer_than": "P30D"}, "newer_than must be the longer one"),
+    ({"older_than": "P90D", "newer_than": "P30D"}, "newer_than must be longer than older_than"),
     ({"limit": 0}, "limit must be a whole number from 1 on, not int (0)"),
     ({"limit": "{{ -1 }}"}, "limit must be a whole number from 1 on"),
     ({"limit": "many"}, "limit must be a whole number from 1 on"),
@@ -228,6 +231,22 @@ class TestBadInput:
         assert sentence in str(caught.value)
         assert str(caught.value).isprintable()
         assert sandbox.requests == []
+
+    def test_nor_does_a_mapped_task_that_is_given_nothing(self, sandbox, run_dag):
+        sandbox.add_segment(name="of another team", age=timedelta(days=100))
+        with new_dag(f"mapped_{sandbox.url.rpartition(':')[2]}") as dag:
+
+            @task
+            def rules():
+                return [{"name_pattern": None, "older_than": "P90D"}, {"name_pattern": "of*", "older_than": "P90D"}]
+
+            ListSegmentsOperator.partial(task_id="find").expand_kwargs(rules())
+
+        run = run_dag(dag)
+
+        assert run.state == "failed"
+        assert "name_pattern was given, but there is nothing in it now" in run.log
+        assert len(sandbox.requests) == 1
 
     @pytest.mark.parametrize("criterion", ["name_pattern", "older_than", "types", "limit"])
     def test_a_template_that_renders_to_nothing_does_not_select_everything(self, sandbox, run_dag, criterion):

@@ -170,7 +170,7 @@ class TestAnotherSegment:
         assert sandbox.requests == []
         assert events() == []
 
-    def test_by_name_the_answer_tells_it_where_it_has_the_id(self, sandbox, run_dag, segment_id, events):
+    def test_by_name_too(self, sandbox, run_dag, segment_id, events):
         with new_dag("telling_lies_by_name") as dag:
             ArchiveSegmentOperator(
                 task_id="archive", name="camp", outlets=[create_asset(workspace_id=WORKSPACE, segment_id=OTHER_ID)]
@@ -178,9 +178,9 @@ class TestAnotherSegment:
 
         run = run_dag(dag)
 
-        shows_id = sandbox.connection["extra"].get("segment_id_key") == "cs_id"
-        assert run.states == {"archive": "failed" if shows_id else "success"}
-        assert len(events()) == (0 if shows_id else 1)
+        assert run.states == {"archive": "failed"}
+        assert [request.method for request in sandbox.requests] == ["GET"]
+        assert events() == []
 
 
 def test_another_workspace_is_warned_of(sandbox, segment_id, caplog):

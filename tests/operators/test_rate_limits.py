@@ -124,6 +124,18 @@ class TestDeferring:
         with pytest.raises(ServerError):
             operator.execute({})
 
+    def test_a_wait_that_does_not_fit_into_what_is_left_of_the_budget(self, sandbox, operator):
+        """Two tasks that share a limit of a minute are both refused, and then once more."""
+        sandbox.fail_next(2, status=429, headers={"Retry-After": "40"})
+        wait = self.deferred(lambda: operator.execute({})).trigger.moment - pendulum.now("UTC")
+        assert 35 < wait.total_seconds() <= 40
+        assert len(sandbox.requests) == 2
+
+    def test_never_for_a_moment_only(self, sandbox, operator):
+        sandbox.fail_next(6, status=429, headers={"Retry-After": "1"})
+        wait = self.deferred(lambda: operator.execute({})).trigger.moment - pendulum.now("UTC")
+        assert 25 < wait.total_seconds() <= 30
+
     def test_again_and_again_for_a_day(self, sandbox, operator, clock):
         sandbox.fail_next(4, status=429, headers={"Retry-After": "600"})
         first = self.deferred(lambda: operator.execute({}))

@@ -51,6 +51,11 @@ class TestArchiveAndUnarchive:
         assert run_dag(dag).states == {"archive": "success"}
         assert [segment["archived"] for segment in sandbox.segments] == [True]
 
+    def test_a_type_that_is_no_text(self, sandbox):
+        sandbox.add_segment(name="camp")
+        ArchiveSegmentOperator(task_id="archive", name="camp", type=5).execute({})
+        assert sandbox.segments[0]["archived"]
+
     @pytest.mark.parametrize(("kind", "warned"), [("file", True), ("filter", False)])
     def test_a_file_segment_is_warned_of(self, sandbox, run_dag, kind, warned):
         """As ListSegmentsOperator gives it to a mapped task."""

@@ -23,6 +23,7 @@ needs_store = pytest.mark.skipif(
 )
 OLD = timedelta(minutes=10)
 BETWEEN_EVENTS = "airflow_provider_moengage.triggers.segments._SECONDS_BETWEEN_EVENTS"
+UNTIL_SENT = "airflow_provider_moengage.triggers.segments._SECONDS_UNTIL_SENT"
 
 
 @pytest.fixture(autouse=True)
@@ -291,6 +292,54 @@ class Comms:
         return OKResponse(ok=True)
 
 
+class Supervisor(Comms):
+    """Stands in for all of the triggerer but its loop. Answers in turn, and once keeps the loop waiting for long."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = asyncio.Lock()
+        self.stored = []
+        self.stored_when_kept = []
+        self.holds_up = False
+
+    def runner(self):
+        from airflow.executors.workloads import RunTrigger
+        from airflow.jobs.triggerer_job_runner import TriggerRunner
+        from airflow.models.trigger import Trigger
+
+        async def init_comms():
+            self._reader_task = asyncio.create_task(asyncio.Event().wait())
+
+        self.loop = TriggerRunner()
+        self.loop.comms_decoder, self.loop.init_comms = self, init_comms
+        path, arguments = SegmentCreatedTrigger(name_pattern="camp_*", poll_interval=0.2).serialize()
+        watch = RunTrigger(
+            id=1,
+            ti=None,
+            classpath=path,
+            encrypted_kwargs=Trigger.encrypt_kwargs(arguments),
+            watched_assets={"asset": "asset"},
+        )
+        self.loop.to_create.append(watch)
+        return self.loop
+
+    async def asend(self, message):
+        from airflow.jobs.triggerer_job_runner import messages
+
+        async with self.line:
+            if not isinstance(message, messages.TriggerStateChanges):
+                answer = await super().asend(message)
+                if type(message).__name__.startswith("SetAssetStateStore"):
+                    self.stored_when_kept.append(list(self.stored))
+                return answer
+            if self.kept and not self.holds_up:
+                self.holds_up = True
+                await until(lambda: self.loop.events)  # which the loop cannot send before it is answered
+                await asyncio.sleep(2.5)
+            self.stored += [entry.event.payload["segment_id"] for entry in message.events or ()]
+            return messages.TriggerStateSync(to_create=[], to_cancel=set())
+
+
 @pytest.fixture
 def comms(monkeypatch):
     from airflow.sdk.execution_time import task_runner
@@ -382,9 +431,48 @@ class TestRestart:
         asyncio.run(restart())
         assert kept_when_fired == [0, 1, 1, 2, 3, 4, 5]
 
-    def test_killed_between_an_event_and_what_is_kept(self, sandbox, comms, monkeypatch):
-        """At least once: the event may not have been stored yet."""
+    def test_is_kept_long_before_the_next_is_fired(self, sandbox, comms, monkeypatch):
         monkeypatch.setattr(BETWEEN_EVENTS, 3_600)
+        monkeypatch.setattr(UNTIL_SENT, 0)
+
+        async def restart():
+            async with watching(store=store_of("asset")) as payloads:
+                segment = sandbox.add_segment(name="camp_new")
+                await until(lambda: known_ids(comms) == {segment["id"]})
+                assert names(payloads) == ["camp_new"]
+            async with watching(store=store_of("asset")) as payloads:
+                await looked(sandbox)
+                assert payloads == []
+
+        asyncio.run(restart())
+
+    def test_is_kept_after_a_slow_supervisor_has_stored_the_event(self, sandbox, monkeypatch):
+        """In Airflow's own loop, with the pause as it is: the other end is slow exactly when it matters."""
+        from airflow.sdk.execution_time import task_runner
+
+        monkeypatch.setattr(BETWEEN_EVENTS, 3_600)
+        supervisor = Supervisor()
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+
+        async def run():
+            runner = supervisor.runner()
+            running = asyncio.create_task(runner.arun())
+            try:
+                await until(lambda: supervisor.holds_up)
+                segment = sandbox.add_segment(name="camp_new")
+                await until(lambda: known_ids(supervisor))
+                assert supervisor.stored_when_kept == [[], [segment["id"]]]
+            finally:
+                runner.stop = True
+                runner._stop_event.set()
+                await running
+
+        asyncio.run(run())
+
+    def test_stopped_between_an_event_and_what_is_kept(self, sandbox, comms, monkeypatch):
+        """At least once: the event may not have been stored yet, and never be if the triggerer stops gracefully."""
+        monkeypatch.setattr(BETWEEN_EVENTS, 3_600)
+        monkeypatch.setattr(UNTIL_SENT, 3_600)
 
         async def restart():
             for _ in range(2):
