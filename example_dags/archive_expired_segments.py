@@ -1,8 +1,9 @@
 """
 Every week, archive the segments of campaigns that are over, after a person has approved it.
 
-1. find_expired: the campaign segments that have become 90 days old in the week before this run. Each is proposed in
-   one weekly run, and later ones leave it out, though MoEngage may go on to list it.
+1. find_expired: the campaign segments that have become 90 days old in the week before this run, or in the day before
+   that week. Each is proposed in one weekly run or two, and later ones leave it out, though MoEngage may go on to list
+   it.
 2. show_plan: all of them, to read before anything happens. When there are none, nobody is asked.
 3. approve: a person clicks Approve or Reject in Airflow (Browse > Required Actions), within six days; then the run
    fails, and nothing is archived. Before Airflow 3.1 the run ends here; who agrees triggers the DAG once more, with the
@@ -75,7 +76,12 @@ with DAG(
             "*_evergreen", type="string", description="Which of those are never archived; - for archiving them all."
         ),
         "older_than": Param("P90D", type="string", description="The age at which a campaign is over."),
-        "newer_than": Param("P97D", type="string", description="What is older was proposed in an earlier week."),
+        "newer_than": Param(
+            "P98D",
+            type="string",
+            description="What is older was proposed in an earlier week. A day more than a week after older_than: where "
+            "clocks change, a week may have an hour more, and archiving again changes nothing.",
+        ),
         **WITHOUT_A_PERSON,
     },
     tags=["moengage", "example"],

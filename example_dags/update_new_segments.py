@@ -5,6 +5,10 @@ Marketing creates camp_pune_diwali in the dashboard, and that starts this DAG: i
 cities in its name. One watcher looks for all segments, now and in years, from the triggerer, with one list request each
 five minutes; on Airflow 3.3 deferred sensors of the same connection and interval share that request.
 
+It understands names whose words have an underscore between them, and in which the cities of CITIES are in small
+letters: camp_pune_diwali, camp_delhi_mumbai. A segment without such a city, a file segment, and an event that somebody
+makes by hand in Airflow are passed over, and the task's log names them.
+
 A segment that exists when the watch begins starts nothing, and neither does one that is renamed later. Several that
 were created between two looks can share a run, and so there is a task for each. On Airflow 3.3 those that are created
 while the triggerer is down are found afterwards.
@@ -12,14 +16,18 @@ while the triggerer is down are found afterwards.
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
 import pendulum
+from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from airflow_provider_moengage.operators.segments import UpdateSegmentOperator
 from airflow_provider_moengage.triggers.segments import SegmentCreatedTrigger
+
+log = logging.getLogger(__name__)
 
 CITIES = ("Chennai", "Delhi", "Mumbai", "Pune")
 
@@ -41,21 +49,31 @@ with DAG(
 
     @task
     def make_updates(**context: Any) -> list[dict[str, Any]]:
-        """Make the update of each new segment; one without a city in its name, and one from a file, stays as it is."""
+        """Make the update of each new segment that has a city in its name and is not from a file."""
         updates = []
+        passed_over = []
         for event in context["triggering_asset_events"][new_segments]:
-            segment = event.extra["payload"]
+            segment = event.extra.get("payload")
+            if not segment:
+                passed_over.append("an event made by hand")
+                continue
             cities = [city for city in CITIES if city.lower() in segment["name"].split("_")]
-            if cities and segment["type"] == "ELASTIC_SEARCH":
-                in_cities = {
-                    "filter_type": "user_attributes",
-                    "name": "City",
-                    "data_type": "string",
-                    "operator": "in",
-                    "value": cities,
-                }
-                filters = {"filter_operator": "and", "filters": [in_cities]}
-                updates.append({"segment_id": segment["segment_id"], "included_filters": filters})
+            if not cities or segment["type"] != "ELASTIC_SEARCH":
+                passed_over.append(segment["name"])
+                continue
+            in_cities = {
+                "filter_type": "user_attributes",
+                "name": "City",
+                "data_type": "string",
+                "operator": "in",
+                "value": cities,
+            }
+            filters = {"filter_operator": "and", "filters": [in_cities]}
+            updates.append({"segment_id": segment["segment_id"], "included_filters": filters})
+        if passed_over:
+            log.info("Passed over: %s", passed_over)
+        if not updates:
+            raise AirflowSkipException("No event tells of a segment to fill in.")
         return updates
 
     UpdateSegmentOperator.partial(

@@ -3,7 +3,7 @@ Update a segment whenever a pipeline has fresh data.
 
 load_orders stands for the pipeline: after it has loaded the orders of a day it says so with an asset, and which cities
 they came from. That starts update_on_fresh_data, which makes filters of those cities and updates the segment with them.
-Neither knows of the other, and nothing polls.
+Of several loads that share a run, all cities count. Neither DAG knows of the other, and nothing polls.
 
 The segment is known by its id: put that of yours into the params.
 """
@@ -51,10 +51,16 @@ with DAG(
 
     @task
     def make_filters(**context: Any) -> dict[str, Any]:
-        """Make filters of what the asset's last event tells."""
-        # On Airflow 2 an asset is a dataset.
-        events = context.get("triggering_asset_events") or context.get("triggering_dataset_events")
-        cities = events[fresh_orders][-1].extra.get("cities") if events else None
+        """Make filters of the cities that all events of this run tell, each once."""
+        # On Airflow 2 an asset is a dataset. Its events have other keys there; all are of the one asset anyway.
+        events_by_asset = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
+        told = [
+            city
+            for events in events_by_asset.values()
+            for event in events
+            for city in event.extra.get("cities", ())  # one that was made by hand has none
+        ]
+        cities = list(dict.fromkeys(told))
         if not cities:
             raise AirflowSkipException("No event of fresh orders tells their cities: trigger load_orders instead.")
         return {

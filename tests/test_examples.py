@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +14,25 @@ from typing import Any
 
 import pendulum
 import pytest
+from airflow.models.dagrun import DagRun
+from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.utils.session import create_session
 from packaging.version import Version
+from sqlalchemy import event, insert, select
 
 from tests.benchmarks.summary import ROWS, summary
 from tests.support import NOTHING, UNKNOWN_ID, dags_of
+
+try:
+    from airflow.models.asset import AssetEvent as Event
+    from airflow.models.asset import association_table as consumed_events
+
+    ASSET_ID = "asset_id"
+except ImportError:  # before Airflow 3
+    from airflow.models.dataset import DatasetEvent as Event
+    from airflow.models.dataset import association_table as consumed_events
+
+    ASSET_ID = "dataset_id"
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
@@ -104,15 +120,61 @@ def test_archive_with_mapping(sandbox, run_dag):
     assert len(sandbox.requests) == 1 + len(expired)
 
 
-def test_update_on_fresh_data_by_hand(sandbox, run_dag):
-    """Nobody has said what is fresh; tests/system has it started by the asset."""
-    (dag,) = (
-        dag
-        for dag in dags_of(REPOSITORY / "example_dags" / "update_on_fresh_data.py")
-        if dag.dag_id == "update_on_fresh_data"
-    )
+@pytest.fixture
+def fresh_data():
+    """Its two DAGs: what says that data is fresh, and what that starts."""
+    dags = {dag.dag_id: dag for dag in dags_of(REPOSITORY / "example_dags" / "update_on_fresh_data.py")}
+    return dags["load_orders"], dags["update_on_fresh_data"]
 
-    run = run_dag(dag)
+
+def test_update_on_fresh_data(sandbox, run_dag, fresh_data):
+    """Three events start one run: two that tell cities, and a last one made by hand, which tells nothing."""
+    sandbox.add_segment(name="camp", id=UNKNOWN_ID)
+    load, update = fresh_data
+    for task in update.tasks:
+        task.retries = 0  # dag.test() of Airflow 2 waits for them
+    if Version("3") > AIRFLOW_VERSION:
+        load.sync_to_db()  # with its outlets, as run_dag does on Airflow 3
+
+    assert run_dag(load).state == "success"
+    with consumed_by_every_run({"cities": ["Delhi", "Pune"]}, {"from_rest_api": True}):
+        run = run_dag(update)
+
+    assert run.states == {"make_filters": "success", "update": "success"}
+    (segment,) = sandbox.segments
+    (in_cities,) = segment["included_filters"]["filters"]
+    assert in_cities["value"] == ["Mumbai", "Pune", "Delhi"]
+
+
+@contextmanager
+def consumed_by_every_run(*extras):
+    """
+    Let what load_orders has said, and more events of its asset, start whatever runs.
+
+    That is up to the scheduler, and dag.test() makes runs without events: they are added as the run is written down.
+    """
+    with create_session() as session:
+        (loaded,) = session.scalars(select(Event).where(Event.source_dag_id == "load_orders"))
+        events = [loaded, *(Event(extra=extra, **{ASSET_ID: getattr(loaded, ASSET_ID)}) for extra in extras)]
+        session.add_all(events)
+        session.flush()
+        ids = [each.id for each in events]
+
+    def consume(_, connection, run):
+        connection.execute(insert(consumed_events), [{"dag_run_id": run.id, "event_id": event_id} for event_id in ids])
+
+    event.listen(DagRun, "after_insert", consume)
+    try:
+        yield
+    finally:
+        event.remove(DagRun, "after_insert", consume)
+
+
+def test_update_on_fresh_data_by_hand(sandbox, run_dag, fresh_data):
+    """Nobody has said what is fresh."""
+    _, update = fresh_data
+
+    run = run_dag(update)
 
     assert run.states == {"make_filters": "skipped", "update": "skipped"}
     assert "trigger load_orders instead" in run.log
@@ -165,6 +227,16 @@ def test_archive_expired_segments(sandbox, run_dag, expiry_without_a_person):
     assert run.xcoms["report_room"].startswith(f"At most {8 - len(shown)} of 1,000 segments are active")
 
 
+def test_a_week_may_have_an_hour_more(sandbox, run_dag, expiry_without_a_person):
+    """As that before 1 November 2026 in Berlin: what was not quite old enough at its beginning is found at its end."""
+    sunday = pendulum.datetime(2026, 10, 25, tz="Europe/Berlin")
+    sandbox.add_segment(name="camp_at_half_past", created_time=sunday - timedelta(days=90) + timedelta(minutes=30))
+
+    run = run_dag(expiry_without_a_person, sunday.add(weeks=1))
+
+    assert [segment["name"] for segment in run.xcoms["find_expired"]] == ["camp_at_half_past"]
+
+
 def test_nobody_is_asked_when_nothing_has_expired(sandbox, run_dag, expiry_without_a_person):
     sandbox.add_segment(name="camp_young")
 
@@ -197,36 +269,53 @@ def set_param(dag, name, value):
         params[name] = value
 
 
-@pytest.mark.skipif(Version("3") > AIRFLOW_VERSION, reason="asset watchers came with Airflow 3")
-def test_update_new_segments():
-    """What it makes of events; tests/system has it started by a real triggerer."""
+@pytest.fixture
+def make_updates():
+    """What update_new_segments makes of events; tests/system has it started by a real triggerer."""
+    if Version("3") > AIRFLOW_VERSION:
+        pytest.skip("asset watchers came with Airflow 3")
     (dag,) = dags_of(REPOSITORY / "example_dags" / "update_new_segments.py")
-    make_updates = dag.get_task("make_updates").python_callable
+
+    def make(*extras):
+        class Events:
+            """Airflow's own are no dict either: an asset has no hash on Airflow 3.0."""
+
+            def __getitem__(self, asset):
+                return {"new_campaign_segments": [SimpleNamespace(extra=extra) for extra in extras]}[asset.name]
+
+        return dag.get_task("make_updates").python_callable(triggering_asset_events=Events())
+
+    return make
+
+
+MADE_BY_HAND = {"from_rest_api": True}
+
+
+def test_update_new_segments(make_updates, caplog):
+    caplog.set_level("INFO")
     names = {
         "camp_pune_diwali": "ELASTIC_SEARCH",
         "camp_delhi_mumbai": "ELASTIC_SEARCH",
-        "camp_everywhere": "ELASTIC_SEARCH",
+        "camp_Everywhere_Pune": "ELASTIC_SEARCH",
         "camp_{{ conn.moengage_default.password }}_pune": "ELASTIC_SEARCH",
         "camp_upload_pune": "FILE",
     }
-    events = [
-        SimpleNamespace(extra={"payload": {"name": name, "segment_id": f"id of {name}", "type": kind}})
-        for name, kind in names.items()
-    ]
+    created = [{"payload": {"name": name, "segment_id": f"id of {name}", "type": kind}} for name, kind in names.items()]
 
-    class Events:
-        """Airflow's own are no dict either: an asset has no hash on Airflow 3.0."""
-
-        def __getitem__(self, asset):
-            return {"new_campaign_segments": events}[asset.name]
-
-    updates = make_updates(triggering_asset_events=Events())
+    updates = make_updates(MADE_BY_HAND, *created)
 
     assert [(update["segment_id"], update["included_filters"]["filters"][0]["value"]) for update in updates] == [
         ("id of camp_pune_diwali", ["Pune"]),
         ("id of camp_delhi_mumbai", ["Delhi", "Mumbai"]),
         ("id of camp_{{ conn.moengage_default.password }}_pune", ["Pune"]),
     ]
+    (line,) = [message for message in caplog.messages if message.startswith("Passed over")]
+    assert line == "Passed over: ['an event made by hand', 'camp_Everywhere_Pune', 'camp_upload_pune']"
+
+
+def test_update_new_segments_by_hand(make_updates):
+    with pytest.raises(AirflowSkipException, match="No event tells of a segment"):
+        make_updates(MADE_BY_HAND)
 
 
 NEED_AIRFLOW_3 = {"update_new_segments": "asset watchers came with Airflow 3"}
