@@ -23,7 +23,7 @@ def test_a_person_approves_or_rejects(airflow):
     # @weekly is Sunday, midnight.
     last_run = now.start_of("day").subtract(days=now.isoweekday() % 7)
     with Sandbox() as sandbox, airflow.connection("moengage_default", sandbox.connection), unpaused(airflow):
-        for name, before in [("camp_expired", 91), ("camp_last_week", 98), ("camp_next_week", 89)]:
+        for name, before in [("camp_expired", 91), ("camp_last_week", 99), ("camp_next_week", 89)]:
             sandbox.add_segment(name=name, created_time=last_run - timedelta(days=before))
 
         rejected = airflow.trigger(DAG_ID, conf={"newer_than": "P1Y"})
