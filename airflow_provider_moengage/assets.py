@@ -89,6 +89,7 @@ def has_segments(outlets: Iterable[Any]) -> bool:
     Tell whether a task has segments as outlets.
 
     :param outlets: the outlets of a task.
+    :return: whether one of them at least is a segment.
     """
     return bool(_segments_among(outlets))
 
