@@ -507,7 +507,7 @@ class Memory:
 
     _KEY = "moengage_done"
 
-    def __init__(self, store: Any, log: Any, segments: Iterable[Segment], max_tries: int | None = None) -> None:
+    def __init__(self, store: Any, log: Any, segments: Iterable[Segment], max_tries: int | None) -> None:
         self._store = store
         self._log = log
         self._keys = [segment.key for segment in segments]

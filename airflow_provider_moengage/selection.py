@@ -117,7 +117,7 @@ class Selection:
     unreadable: list[dict[str, Any]]
     matching: int
     listed: int
-    excluded: int = 0
+    excluded: int
 
     def lines(self) -> Iterator[str]:
         """

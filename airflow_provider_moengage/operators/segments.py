@@ -482,8 +482,8 @@ class ArchiveSegmentsOperator(_ArchivalsOperator):
 
     Returns as XCom, when the task fails as well, ``{"succeeded": [{name, segment_id}], "skipped": [{name, segment_id,
     reason}], "failed": [{name, segment_id, error}]}``, each with ``created_time``, ``type`` and ``source`` where those
-    were given; what was not tried stands in none of them. Fails without a
-    retry when the input cannot be used, the key is wrong, or no failure is one that a retry can mend.
+    were given; what was not tried stands in none of them. Fails without a retry when the input cannot be used, the key
+    is wrong, or no failure is one that a retry can mend.
 
     :param segments: the segments, ``[{"name": ..., "segment_id": ..., "type": ...}]``: the id wins over the name and
         is optional, as is the type; other keys are ignored. An empty list is a success. (templated)
