@@ -18,7 +18,6 @@ from pathlib import Path
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred, task
-from airflow_provider_moengage.bulk import SegmentsFailedError
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
@@ -33,6 +32,7 @@ from airflow_provider_moengage.operators.bulk import (
 )
 from airflow_provider_moengage.operators.segments import UnarchiveSegmentOperator
 from airflow_provider_moengage.sandbox import Sandbox
+from airflow_provider_moengage.segments.bulk_report import SegmentsFailedError
 from tests.any_values import ANYTHING, Case, cases, executed, many
 from tests.support import UNKNOWN_ID, client_of, new_dag
 
@@ -357,11 +357,11 @@ class TestRateLimits:
         with pytest.raises(TaskDeferred) as caught:
             operator.execute(context)
         kwargs = json.loads(json.dumps(caught.value.kwargs))
-        assert kwargs["done"] == [f"id:{one['segment_id']}" for one in segments[:9]]
+        assert kwargs["progress"] == {"done": [f"id:{one['segment_id']}" for one in segments[:9]]}
         assert caught.value.method_name == "execute_complete"
         clock.move(3_600)
         if context:
-            del kwargs["done"]
+            del kwargs["progress"]
 
         again = ArchiveSegmentsOperator(task_id="it", segments=segments, concurrency=1, deferrable=True)
         xcom = again.execute_complete(context, None, **kwargs)
