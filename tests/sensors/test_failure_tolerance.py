@@ -188,7 +188,7 @@ class TestGivingUp:
     def test_only_failures_in_a_row_count(self, sandbox, two_hours_between_pokes, run_dag, polls, state):
         """Two hours lie between two polls; a good one in between makes what was before forgotten."""
         for poll in polls:
-            if look == "x":
+            if poll == "x":
                 sandbox.fail_next(status=502)
             else:
                 sandbox.fail_next(status=200, body=NOTHING)
