@@ -45,11 +45,11 @@ def moengage_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     :return: the sandbox, which stops after the test.
     """
     # Here and not above: most test runs load the plugin and never use it.
-    from airflow_provider_moengage.client.pacing import WINDOWS
+    from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER
     from airflow_provider_moengage.sandbox import Sandbox
 
     # A sandbox of an earlier test may have listened on the same port.
-    WINDOWS.forget()
+    RATE_LIMITER.reset()
     arguments: dict[str, object] = {}
     for marker in reversed(list(request.node.iter_markers("moengage_sandbox"))):
         if marker.args:

@@ -38,7 +38,7 @@ os.environ.update(
 )
 
 from airflow_provider_moengage.client import MoEngageClient  # noqa: E402
-from airflow_provider_moengage.client.pacing import WINDOWS  # noqa: E402
+from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER  # noqa: E402
 from airflow_provider_moengage.sandbox import Sandbox  # noqa: E402
 from tests.figures import FIGURES, Figures  # noqa: E402
 from tests.support import Clock, client_of  # noqa: E402
@@ -135,7 +135,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     Nothing else is faked in these tests. A pause that is next to nothing would now and then be no pause at all.
     """
-    WINDOWS.forget()
+    RATE_LIMITER.reset()
     clock = Clock()
     modules = ("client.retry", "client.transport", "sensors.segments", "triggers.segments")
     for module in (*modules, "triggers.polling"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 SLOW = "was too slow"
+ENDLESS = "did not end"
 
 _READ_SIZE = 64 * 1024
 
@@ -18,18 +19,33 @@ def read_body(response: BaseHTTPResponse, most_bytes: int) -> tuple[bytes, str]:
     """
     Read a body to its end, or as far as it comes.
 
-    :param response: the answer, its body not read.
+    :param response: the answer, its body not read, or peeked at.
     :param most_bytes: how large it may be.
     :return: what came, and what went wrong with it: an empty text for nothing.
     """
-    received = bytearray()
+    begun, ended = getattr(response, "peeked", (b"", ENDLESS))
+    if ended != ENDLESS:
+        return begun, ended
+    received = bytearray(begun)
     try:
         while chunk := response.read1(_READ_SIZE, decode_content=True):
             received += chunk
             if len(received) > most_bytes:
-                return bytes(received), "did not end"
+                return bytes(received), ENDLESS
     except ReadTimeoutError:
         return bytes(received), SLOW
     except (OSError, HTTPError):
         return bytes(received), "broke off"
     return bytes(received), ""
+
+
+def peek_at_body(response: Any, most_bytes: int) -> tuple[bytes, str]:
+    """
+    Read a body, and keep what came with the answer: the next one to read it gets it from the beginning.
+
+    :param response: the answer, its body not read.
+    :param most_bytes: how much of it to read, about.
+    :return: as :func:`read_body`.
+    """
+    response.peeked = read_body(response, most_bytes)
+    return response.peeked  # type: ignore[no-any-return]

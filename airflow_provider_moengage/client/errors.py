@@ -204,7 +204,7 @@ class ActiveSegmentLimitError(MoEngageError):
 
 
 class ServerError(MoEngageError):
-    """5xx: MoEngage, or a proxy before it, failed."""
+    """5xx, and the 408, 421, 425 and 499 of a proxy: MoEngage, or a proxy before it, failed."""
 
     headline = "MoEngage failed to answer"
     way_out = "Try again later; if it persists, ask MoEngage's support."
@@ -310,6 +310,9 @@ _BY_STATUS: dict[int, type[MoEngageError]] = {
     429: RateLimitError,
 }
 
+# Of a server or proxy that fails, as the 5xx are. retry.py says of each why waiting mends it.
+_SERVERS_FAILURES = (408, 421, 425, 499)
+
 # What these mean is MoEngage's own; without its envelope they come from a proxy, and mean something else.
 _ONLY_MOENGAGES = (403, 409, 412, 413)
 
@@ -355,6 +358,7 @@ def error_from_answer(
         error.existing_segment_name = text_of("existing_cs_name")
         error.existing_segment_id = text_of("existing_cs_id")
     if isinstance(error, ActiveSegmentLimitError):
+        error.retry_after = None  # whatever the headers say: no waiting mends it
         error.actual_count, error.limit = _number_of(details, "actual_count"), _number_of(details, "limit")
     return error
 
@@ -400,7 +404,8 @@ def _class_of(status: int, details: Mapping[str, Any]) -> type[MoEngageError]:
         str(details.get(key) or details.get(older) or "").casefold()
         for key, older in (("code", "title"), ("message", "description"))
     )
-    if status >= 500:
+    # By the status, whatever a proxy calls it: what is sent again goes by it too.
+    if status >= 500 or status in _SERVERS_FAILURES:
         return ServerError
     if status == 404 and code != "entity not found":
         return EndpointNotFoundError

@@ -1,37 +1,27 @@
 """
 What is sent again, when, and for how long: pure decisions, and the urllib3 Retry that acts on them.
 
-Waiting mends a rate limit (429), a failing server (5xx) and a network that breaks. It mends nothing else, and a request
-that may have been carried out is sent again only where that does no harm.
+Waiting mends a rate limit (429), a failing server (5xx and a few others) and a network that breaks. It mends nothing
+else, and a request that may have been carried out is sent again only where that does no harm.
 """
 
 from __future__ import annotations
 
-import email.utils
 import logging
 import random
-import re
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    MaxRetryError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-    ReadTimeoutError,
-    ResponseError,
-    SSLError,
-)
+from urllib3.exceptions import MaxRetryError, ResponseError
 from urllib3.util import Retry as Urllib3Retry
 
-from airflow_provider_moengage.client.bodies import read_body
+from airflow_provider_moengage.client.bodies import peek_at_body, read_body
+from airflow_provider_moengage.client.errors import ActiveSegmentLimitError, error_from_answer
+from airflow_provider_moengage.client.network_errors import in_plain_words, network_cause
+from airflow_provider_moengage.client.wait_headers import asked_wait
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -39,27 +29,29 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# The longest window that MoEngage documents. Who asks for more is mistaken, or not MoEngage.
-_LONGEST_WAIT = 86_400.0
-
 # Of an answer that is not wanted any more, so that its connection can be used again.
 _DRAINED_BYTES = 64 * 1024
 
 # POST is not among them: it creates.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE"})
 
-# What the network does, as urllib3 names it, and whether it is certain that the request never reached the server.
-_NETWORK: tuple[tuple[type[Exception], str, bool], ...] = (
-    (ProxyError, "the proxy could not be reached", True),
-    (NewConnectionError, "no connection could be made", True),
-    (ConnectTimeoutError, "no connection could be made in time", True),
-    (ReadTimeoutError, "no answer came in time", False),
-    (ProtocolError, "the connection broke", False),
-    (SSLError, "the connection broke", False),
-)
+# What waiting mends beside the 5xx, and whether it is certain that nothing was carried out. errors.py makes retryable
+# errors of the same ones.
+_MENDED_BY_WAITING: dict[int, tuple[str, bool]] = {
+    # The server has waited in vain for the rest of the request. How much of it came is not known.
+    408: ("the server did not get the whole request in time (408)", False),
+    # A balancer has led a kept-alive connection to a server that does not serve this host: a new one may be led better.
+    421: ("the connection has led to another server (421)", True),
+    # Sent too early to be safe from a replay, and refused for that; RFC 8470 asks to send it again.
+    425: ("the server found it too early (425)", True),
+    429: ("the rate limit is used up (429)", True),
+    # A proxy's way to say that somebody before the server hung up: as little is known as after a 504.
+    499: ("a proxy hung up (499)", False),
+}
+# Not 423: no document of MoEngage has it. Where gateways send it, the account is locked because of wrong keys, and more
+# tries keep it locked.
 
-# A handshake that broke off, which is the network's doing. All other errors of TLS are somebody's settings.
-_BROKEN_HANDSHAKE = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_MISDIRECTED = 421
 
 
 @dataclass(frozen=True)
@@ -71,12 +63,15 @@ class Failure:
     :param status: the status of the answer.
     :param headers: its headers, looked up without regard to case.
     :param error: what urllib3 raised in place of an answer.
+    :param is_workspace_full: whether its body says that the workspace has as many active segments as it may have. It is
+        a 429 too, and archiving mends it, not waiting, whatever the headers say.
     """
 
     method: str
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     error: Exception | None = None
+    is_workspace_full: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,71 +151,6 @@ NO_RETRIES = RetryPolicy(tries=1, budget=0)
 """Send once and never wait: for who looks again in a while anyway."""
 
 
-def asked_wait(status: int | None, headers: Mapping[str, str], now: float) -> float | None:
-    """
-    Read how long the server asks to wait.
-
-    ``Retry-After`` (seconds, or a date) comes before ``x-ratelimit-reset`` (UTC epoch seconds, when the window ends),
-    since it speaks of this very answer. The latter stands in every answer: it counts with a 429, or when
-    ``x-ratelimit-remaining`` is 0. What cannot be read is as if it were not there.
-
-    :param status: the status of the answer, None without one.
-    :param headers: its headers, looked up without regard to case.
-    :param now: the time, in epoch seconds; the server's own ``Date`` comes before it, since clocks differ.
-    :return: seconds from now, from 0 to a day, or None when the server does not ask.
-    """
-    if status is not None and status >= 400 and (asked := _text_of(headers, "Retry-After")):
-        if _is_number(asked):
-            return min(float(asked), _LONGEST_WAIT)
-        if (moment := _epoch_of(asked)) is not None:
-            return min(max(0.0, moment - _server_time(headers, now)), _LONGEST_WAIT)
-    remaining, reset = (_text_of(headers, f"x-ratelimit-{name}") for name in ("remaining", "reset"))
-    if _is_number(reset) and (status == 429 or (_is_number(remaining) and float(remaining) == 0)):
-        wait = float(reset) - _server_time(headers, now)
-        # No window is longer than a day: this is no time in seconds.
-        return max(0.0, wait) if wait <= _LONGEST_WAIT else None
-    return None
-
-
-def is_proxy_refusal(error: BaseException | None) -> bool:
-    """
-    Tell a proxy that refuses, because of its password say, from one that cannot be reached.
-
-    :param error: what urllib3 raised.
-    :return: whether it is such a refusal; a 429 of a proxy is none.
-    """
-    if not isinstance(error, ProxyError):
-        return False
-    answered = re.search(r"Tunnel connection failed: (4\d\d)", str(error.original_error))
-    return answered is not None and answered[1] != "429"
-
-
-def is_tls_refusal(error: BaseException | None) -> bool:
-    """
-    Tell an error of TLS that no waiting mends, such as an untrusted certificate, from a broken network.
-
-    :param error: what urllib3 raised.
-    :return: whether it is one.
-    """
-    if isinstance(error, ProxyError):
-        error = error.original_error
-    if not isinstance(error, SSLError):
-        return False
-    return not (error.args and isinstance(error.args[0], _BROKEN_HANDSHAKE))
-
-
-def in_plain_words(error: BaseException | None) -> str:
-    """
-    Say what has happened to a connection.
-
-    :param error: what urllib3 raised.
-    :return: its text, without the connection object that it begins with.
-    """
-    inner = error.args[-1] if isinstance(error, ProtocolError) and error.args else error
-    # Older versions of urllib3 write <urllib3.connection.HTTPConnection object at 0x7f0...>.
-    return re.sub(r"^<?[\w.]*(?:Connection|Pool)\w*(?:\(.*?\)| object at 0x\w+)>?: ", "", str(inner))
-
-
 class NoAnswerError(MaxRetryError):
     """
     No try got an answer that ends the matter.
@@ -243,7 +173,7 @@ class PolicyRetry(Urllib3Retry):
     As every Retry of urllib3 it is never changed: each failure makes the next one.
 
     :param policy: decides.
-    :param learn: is told of each answer that is not the last: method, path and query, status, headers.
+    :param record: gets each answer that is not the last: method, path and query, status, headers.
     :param attempt: which try is under way, counted from 1.
     :param first_failure: when the first try failed, on the monotonic clock.
     :param not_before: when this try may begin, on the monotonic clock.
@@ -252,7 +182,7 @@ class PolicyRetry(Urllib3Retry):
     def __init__(
         self,
         policy: RetryPolicy,
-        learn: Callable[[str, str, int, Mapping[str, str]], None],
+        record: Callable[[str, str, int, Mapping[str, str]], None],
         *,
         attempt: int = 1,
         first_failure: float | None = None,
@@ -260,7 +190,7 @@ class PolicyRetry(Urllib3Retry):
     ) -> None:
         super().__init__(total=None, redirect=False, raise_on_status=False)
         self.policy = policy
-        self.learn = learn
+        self.record = record
         self.attempt = attempt
         self.first_failure = first_failure
         self.not_before = not_before
@@ -275,9 +205,9 @@ class PolicyRetry(Urllib3Retry):
         :param method: the HTTP method.
         :param status_code: the status of the answer.
         :param has_retry_after: whether it says when to try again.
-        :return: True for 429 and 5xx.
+        :return: True for 5xx and the few others that waiting may mend.
         """
-        return status_code == 429 or status_code >= 500
+        return status_code >= 500 or status_code in _MENDED_BY_WAITING
 
     def increment(
         self,
@@ -293,7 +223,7 @@ class PolicyRetry(Urllib3Retry):
 
         :param method: the HTTP method.
         :param url: path and query.
-        :param response: the answer, its body not read.
+        :param response: the answer, its body not read. That of a 429 is read here, and kept for the caller.
         :param error: what urllib3 raised instead of one.
         :return: the next try.
         :raises NoAnswerError: when there is none.
@@ -305,6 +235,7 @@ class PolicyRetry(Urllib3Retry):
             status=response.status if response else None,
             headers=response.headers if response else {},
             error=error,
+            is_workspace_full=bool(response and response.status == 429 and _says_that_the_workspace_is_full(response)),
         )
         decision = self.policy.decide(
             failure,
@@ -328,12 +259,12 @@ class PolicyRetry(Urllib3Retry):
             self.policy.tries,
         )
         if response:
-            self.learn(method or "", url or "", response.status, response.headers)
-            if read_body(response, _DRAINED_BYTES)[1]:
+            self.record(method or "", url or "", response.status, response.headers)
+            if response.status == _MISDIRECTED or read_body(response, _DRAINED_BYTES)[1]:
                 response.close()
         return PolicyRetry(
             self.policy,
-            self.learn,
+            self.record,
             attempt=self.attempt + 1,
             first_failure=first_failure,
             not_before=now + decision.wait,
@@ -349,12 +280,12 @@ class PolicyRetry(Urllib3Retry):
             time.sleep(wait)
 
 
-def _is_told_already(record: logging.LogRecord) -> bool:
+def _repeats_what_was_logged(record: logging.LogRecord) -> bool:
     return isinstance(record.args, tuple) and any(isinstance(part, PolicyRetry) for part in record.args)
 
 
 # urllib3 says of each try after a broken connection, once the wait is over, what increment() has said before it.
-logging.getLogger("urllib3.connectionpool").addFilter(lambda record: not _is_told_already(record))
+logging.getLogger("urllib3.connectionpool").addFilter(lambda record: not _repeats_what_was_logged(record))
 
 
 def _cause_of(failure: Failure) -> tuple[str, bool] | None:
@@ -364,39 +295,15 @@ def _cause_of(failure: Failure) -> tuple[str, bool] | None:
     :return: None for what no waiting mends.
     """
     if failure.error is not None:
-        if is_tls_refusal(failure.error) or is_proxy_refusal(failure.error):
-            return None
-        return next(((said, unsent) for kind, said, unsent in _NETWORK if isinstance(failure.error, kind)), None)
-    # A create is refused with 429 too when the workspace is full, which has nothing to do with this minute.
-    full = failure.method.upper() not in _REPEATABLE and not _says_none_is_left(failure.headers)
-    if failure.status == 429:
-        return None if full else ("the rate limit is used up (429)", True)
-    if failure.status is not None and failure.status >= 500:
-        return f"the server failed ({failure.status})", False
-    return None
-
-
-def _says_none_is_left(headers: Mapping[str, str]) -> bool:
-    remaining = _text_of(headers, "x-ratelimit-remaining")
-    return remaining == "0" if remaining else "Retry-After" in headers
-
-
-def _text_of(headers: Mapping[str, str], name: str) -> str:
-    return headers.get(name, "").strip()
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
-def _server_time(headers: Mapping[str, str], now: float) -> float:
-    date = _epoch_of(_text_of(headers, "Date"))
-    return now if date is None else date
-
-
-def _epoch_of(text: str) -> float | None:
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    except (ValueError, OverflowError, TypeError, IndexError):
+        return network_cause(failure.error)
+    if failure.status is None or failure.is_workspace_full:
         return None
+    if failure.status >= 500:
+        return f"the server failed ({failure.status})", False
+    return _MENDED_BY_WAITING.get(failure.status)
+
+
+def _says_that_the_workspace_is_full(response: BaseHTTPResponse) -> bool:
+    """Read the body of a 429, which tells the limit of active segments from that of calls."""
+    text = peek_at_body(response, _DRAINED_BYTES)[0].decode("utf-8-sig", errors="replace")
+    return isinstance(error_from_answer(429, text, call="", hide=str), ActiveSegmentLimitError)

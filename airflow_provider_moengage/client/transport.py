@@ -20,6 +20,7 @@ from airflow_provider_moengage.client.answers import parse
 from airflow_provider_moengage.client.bodies import SLOW, read_body
 from airflow_provider_moengage.client.deadlines import DeadlineAdapter
 from airflow_provider_moengage.client.errors import (
+    ActiveSegmentLimitError,
     ConnectionFailedError,
     IncompleteResponseError,
     MoEngageError,
@@ -34,18 +35,13 @@ from airflow_provider_moengage.client.errors import (
     shown,
 )
 from airflow_provider_moengage.client.inputs import json_bytes
-from airflow_provider_moengage.client.pacing import WINDOWS, Endpoint, endpoint_of
+from airflow_provider_moengage.client.limits import endpoint_of
+from airflow_provider_moengage.client.network_errors import in_plain_words, is_proxy_refusal, is_tls_refusal
+from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER, Endpoint
 from airflow_provider_moengage.client.redaction import Secrets
-from airflow_provider_moengage.client.retry import (
-    NoAnswerError,
-    PolicyRetry,
-    RetryPolicy,
-    asked_wait,
-    in_plain_words,
-    is_proxy_refusal,
-    is_tls_refusal,
-)
+from airflow_provider_moengage.client.retry import NoAnswerError, PolicyRetry, RetryPolicy
 from airflow_provider_moengage.client.urls import check_target
+from airflow_provider_moengage.client.wait_headers import asked_wait
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +80,7 @@ class Transport:
         self.database_name = database_name
         self.timeout = timeout
         self.retry = retry
-        self._session = _session_of(base_url, workspace_id, api_key, app_key, PolicyRetry(retry, self._learn))
+        self._session = _session_of(base_url, workspace_id, api_key, app_key, PolicyRetry(retry, self._record))
         self._secrets = Secrets(workspace_id, api_key)
 
     def close(self) -> None:
@@ -108,7 +104,7 @@ class Transport:
         :param path: its path, whichever segment it names.
         :return: 0 when it is taken, else the seconds after which to ask again.
         """
-        return WINDOWS.take_turn(self._endpoint(method, path), time.monotonic())
+        return RATE_LIMITER.reserve_poll(self._endpoint(method, path), time.monotonic())
 
     def request(self, method: str, path: str, *, query: str = "", body: Any = None) -> dict[str, Any]:
         """
@@ -124,8 +120,12 @@ class Transport:
         check_target(method, path, query)
         call = f"{method} {path}"
         data = None if body is None else json_bytes(body)
-        self._wait_until_open(self._endpoint(method, path), call)
-        outcome = self._exchange(method, path + (f"?{query}" if query else ""), data, call)
+        endpoint = self._endpoint(method, path)
+        self._reserve(endpoint, call)
+        try:
+            outcome = self._exchange(method, path + (f"?{query}" if query else ""), data, call)
+        finally:
+            RATE_LIMITER.release(endpoint)
         if not isinstance(outcome, MoEngageError):
             return outcome
         # Raised out here, where no exception of requests hangs on to it, and no frame that holds the connection: from
@@ -135,32 +135,38 @@ class Transport:
         finally:
             del outcome  # or the error would hold its traceback, and that the error
 
-    def _wait_until_open(self, endpoint: Endpoint, call: str) -> None:
-        """Wait for the end of a window that is used up, as far as is known, instead of asking to be refused."""
-        wait = WINDOWS.wait(endpoint, time.monotonic())
-        if wait > self.retry.budget:
-            said = "the last answer said that no request is left, so this one was not sent"
-            raise RateLimitError(said, retry_after=wait, call=call)
-        if wait:
+    def _reserve(self, endpoint: Endpoint, call: str) -> None:
+        """Wait for room in a window that is used up, as far as is known, instead of asking to be refused."""
+        left = self.retry.budget
+        # An answer comes within these, or it is none.
+        longest_wait = sum(self.timeout) if left else 0.0
+        while wait := RATE_LIMITER.reserve(endpoint, time.monotonic, longest_wait=longest_wait):
+            if wait > left:
+                said = "the last answer said that no request is left, so this one was not sent"
+                raise RateLimitError(said, retry_after=wait, call=call)
             # A little later than the end of the window, and not together with everybody else who waits for it.
-            wait += random.random()  # noqa: S311 - it spreads requests, it keeps no secret
+            wait += random.random() * min(1.0, wait / 100)  # noqa: S311 - it spreads requests, it keeps no secret
             _log.warning("%s: the rate limit is used up. It is sent in %.1f s, when there is room again.", call, wait)
             time.sleep(wait)
+            left -= wait
 
     def _endpoint(self, method: str, target: str) -> Endpoint:
         return self.base_url, self.workspace_id, *endpoint_of(method, target.partition("?")[0])
 
-    def _learn(self, method: str, target: str, status: int, headers: Mapping[str, str]) -> None:
-        """Take note of what an answer says about the rate limit; the target may begin with the path of the base URL."""
+    def _record(self, method: str, target: str, status: int, headers: Mapping[str, str]) -> None:
+        """Believe what an answer says of the rate limit; the target may begin with the path of the base URL."""
         endpoint = self._endpoint(method, target.removeprefix(urlsplit(self.base_url).path))
-        WINDOWS.learn(endpoint, status, headers, now=time.time(), ticks=time.monotonic())
+        RATE_LIMITER.record_answer(endpoint, status, headers, now=time.time(), ticks=time.monotonic())
 
     def _exchange(self, method: str, target: str, data: bytes | None, call: str) -> dict[str, Any] | MoEngageError:
         sent = self._send(method, target, data, call)
         if isinstance(sent, MoEngageError):
             return sent
-        self._learn(method, target, sent[0].status_code, sent[0].headers)
-        return self._outcome_of(*sent, call)
+        outcome = self._outcome_of(*sent, call)
+        # A full workspace is a 429 too, but its headers say nothing of when there is room.
+        if not isinstance(outcome, ActiveSegmentLimitError):
+            self._record(method, target, sent[0].status_code, sent[0].headers)
+        return outcome
 
     def _send(
         self, method: str, target: str, data: bytes | None, call: str

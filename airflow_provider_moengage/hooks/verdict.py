@@ -13,7 +13,7 @@ from airflow_provider_moengage.client.errors import (
     ServerError,
     WorkspaceNotFoundError,
 )
-from airflow_provider_moengage.client.pacing import WINDOWS
+from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
@@ -35,7 +35,7 @@ def try_out(client: MoEngageClient) -> tuple[bool, str]:
     connect, read = client.timeout
     client.timeout = min(connect, _LONGEST_CONNECT), min(read, _LONGEST_READ)
     # Who has just mended the key must not hear of the limit alone: a refusal costs nothing, and proves the key.
-    WINDOWS.forget()
+    RATE_LIMITER.reset()
     try:
         client.get_segment(_NO_SEGMENT)
     except RateLimitError as error:

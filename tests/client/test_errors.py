@@ -322,7 +322,12 @@ def test_what_a_server_echoes_is_hidden_wherever_it_stands():
         (409, {"title": "x", "description": "Secret unset"}, errors.ApiSecretNotSetError, "Secret unset", "x"),
         (418, {"code": "x", "message": "a teapot"}, errors.MoEngageError, "a teapot", "x"),
         (418, {"code": "Cyclic Entity", "message": "x"}, errors.CircularReferenceError, "x", "Cyclic Entity"),
-        (499, {"message": "x"}, errors.MoEngageError, "x", None),
+        (498, {"message": "x"}, errors.MoEngageError, "x", None),
+        (423, {"message": "x"}, errors.MoEngageError, "x", None),
+        *(
+            (status, {"title": "Request Error", "description": "x"}, errors.ServerError, "x", "Request Error")
+            for status in (408, 421, 425, 499)
+        ),
         (500, {"message": "x"}, errors.ServerError, "x", None),
     ],
 )

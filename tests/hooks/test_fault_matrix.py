@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import email.utils
 import itertools
+import json
 import logging
 import re
 import time
@@ -10,6 +12,7 @@ import time
 import pytest
 
 from airflow_provider_moengage.client.errors import (
+    ActiveSegmentLimitError,
     AuthenticationError,
     BadRequestError,
     DuplicateFiltersError,
@@ -63,6 +66,10 @@ def list_all(client, segment):
     return client.list_segments()
 
 
+def create(client):
+    return client.request("POST", "/v3/custom-segments", body={"name": "new", "included_filters": filters("Agra")})
+
+
 @pytest.fixture(params=[archive, unarchive, get, update, list_all])
 def call(request, sandbox, hook):
     """One of the calls, on a segment that is there."""
@@ -80,6 +87,28 @@ def statuses(sandbox):
 
 def seconds_ahead(seconds):
     return str(int(time.time()) + seconds)
+
+
+# Each as a function of the seconds to wait.
+SPELLINGS = [
+    ("Retry-After", str),
+    ("Retry-After", lambda seconds: f"{seconds - 1}.2"),
+    ("Retry-After", lambda seconds: f"{seconds}.0"),
+    ("Retry-After", lambda seconds: f"{seconds}, {seconds}"),
+    ("Retry-After", lambda seconds: f"1, {seconds}"),
+    ("Retry-After", lambda seconds: email.utils.formatdate(time.time() + seconds, usegmt=True)),
+    ("Retry-After", seconds_ahead),
+    ("x-ratelimit-reset", str),
+    ("x-ratelimit-reset", lambda seconds: f"{seconds - 1}.2"),
+    ("x-ratelimit-reset", lambda seconds: f"{seconds}, 1"),
+    ("x-ratelimit-reset", seconds_ahead),
+    ("x-ratelimit-reset", lambda seconds: f"{seconds_ahead(seconds - 1)}.5"),
+    ("x-ratelimit-reset", lambda seconds: f"{seconds_ahead(seconds)}000"),
+    ("x-ratelimit-reset", lambda seconds: email.utils.formatdate(time.time() + seconds, usegmt=True)),
+]
+SPELLINGS = [
+    pytest.param(header, spelled, id=f"{header}-{number}") for number, (header, spelled) in enumerate(SPELLINGS)
+]
 
 
 class TestWaitingMendsIt:
@@ -108,19 +137,38 @@ class TestWaitingMendsIt:
         assert before + sum(clock.slept) >= int(reset) - 1
         assert connections(sandbox) == {1}
 
-    @pytest.mark.parametrize("asked", ["2.5", "soon", "-1", "", "٢".encode().decode("latin-1")])
-    def test_429_with_a_malformed_retry_after(self, sandbox, call, clock, asked):
-        sandbox.fail_next(status=429, headers={"Retry-After": asked})
+    @pytest.mark.parametrize(("header", "spelled"), SPELLINGS)
+    def test_429_with_any_spelling_of_a_short_wait(self, sandbox, call, clock, header, spelled):
+        """The epochs and dates in it are by the sandbox's clock, which says in each answer what time it is."""
+        seconds = 5
+        sandbox.fail_next(status=429, headers={header: spelled(seconds)})
+        assert call()
+        assert len(sandbox.requests) == 2
+        assert connections(sandbox) == {1}
+        # Epochs in whole seconds, and the server's Date, may each be a second off.
+        assert seconds - 1 <= sum(clock.slept) < seconds + 4
+
+    @pytest.mark.parametrize("header", ["Retry-After", "x-ratelimit-reset"])
+    @pytest.mark.parametrize("asked", ["soon", "-1", "", "٢".encode().decode("latin-1")])
+    def test_429_with_what_cannot_be_read(self, sandbox, call, clock, header, asked):
+        sandbox.fail_next(status=429, headers={header: asked})
         assert call()
         assert len(sandbox.requests) == 2
         assert sum(clock.slept) <= 1
 
-    @pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
+    @pytest.mark.parametrize("status", [408, 425, 499, 500, 502, 503, 504, 520])
     def test_a_failing_server(self, sandbox, call, status):
         sandbox.fail_next(status=status)
         assert call()
         assert len(sandbox.requests) == 2
         assert connections(sandbox) == {1}
+
+    def test_a_connection_to_the_wrong_server(self, sandbox, call):
+        """A new one may lead to the right one."""
+        sandbox.fail_next(status=421)
+        assert call()
+        assert [request.status == 421 for request in sandbox.requests] == [True, False]
+        assert connections(sandbox) == {1, 2}
 
     @pytest.mark.parametrize("fault", ["reset", "lost-answer", "silence"])
     def test_a_network_that_breaks(self, sandbox, hook, call, fault):
@@ -181,8 +229,10 @@ class TestWaitingMendsIt:
 
 
 class TestItEnds:
-    def test_429_with_a_reset_an_hour_ahead(self, sandbox, call, clock):
-        sandbox.fail_next(status=429, headers={"x-ratelimit-reset": seconds_ahead(3_600)})
+    @pytest.mark.parametrize(("header", "spelled"), SPELLINGS)
+    def test_429_with_any_spelling_of_an_hour(self, sandbox, call, clock, header, spelled):
+        """For a deferrable operator, which defers until then."""
+        sandbox.fail_next(status=429, headers={header: spelled(3_600)})
         with pytest.raises(RateLimitError) as caught:
             call()
         assert 3_500 < caught.value.retry_after <= 3_601
@@ -216,10 +266,31 @@ class TestItEnds:
         assert sum(clock.slept) <= 31
 
 
+FULL_HEADERS = [
+    {},
+    {"Retry-After": "1"},
+    {"Retry-After": "3600"},
+    {"x-ratelimit-limit": "50", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"},
+]
+_FULL = {"message": "The limit of active segments is reached", "actual_count": 1_000, "limit": 1_000}
+FULL_BODIES = [
+    {"response_id": "abCDefGH", "type": "custom_segment", "error": {"code": "Limit reached", **_FULL}},
+    {"title": "Limit reached", "description": _FULL["message"], "actual_count": 1_000, "limit": 1_000},
+    {"status": "fail", "error": {"type": "Limit reached", "request_id": "abCDefGH", **_FULL}},
+]
+
+
 class TestWaitingMendsNothing:
     @pytest.mark.parametrize(
         ("status", "kind"),
-        [(400, BadRequestError), (401, AuthenticationError), (403, ForbiddenOperationError), (418, MoEngageError)],
+        [
+            (400, BadRequestError),
+            (401, AuthenticationError),
+            (403, ForbiddenOperationError),
+            (418, MoEngageError),
+            # Where gateways send it, wrong keys have locked the account, and more tries keep it locked.
+            (423, MoEngageError),
+        ],
     )
     def test_one_request(self, sandbox, call, clock, status, kind):
         sandbox.fail_next(status=status)
@@ -228,6 +299,45 @@ class TestWaitingMendsNothing:
         assert not caught.value.retryable
         assert len(sandbox.requests) == 1
         assert clock.slept == []
+
+    @pytest.mark.parametrize("headers", FULL_HEADERS)
+    @pytest.mark.parametrize("body", FULL_BODIES)
+    def test_a_full_workspace(self, sandbox, call, clock, headers, body):
+        """The body of the 429 decides, whatever its headers say."""
+        sandbox.fail_next(status=429, headers=headers, body=body)
+        with pytest.raises(ActiveSegmentLimitError) as caught:
+            call()
+        assert (caught.value.actual_count, caught.value.limit) == (1_000, 1_000)
+        assert (caught.value.tries, caught.value.retry_after, caught.value.retryable) == (1, None, False)
+        assert json.loads(caught.value.body) == body
+        assert len(sandbox.requests) == 1
+        # It says nothing of the limit of calls: the next one goes at once.
+        assert call()
+        assert clock.slept == []
+
+    @pytest.mark.parametrize("headers", FULL_HEADERS)
+    @pytest.mark.parametrize("body", FULL_BODIES)
+    def test_a_create_in_a_full_workspace(self, sandbox, hook, clock, headers, body):
+        sandbox.fail_next(status=429, headers=headers, body=body)
+        with pytest.raises(ActiveSegmentLimitError):
+            create(hook.client)
+        assert len(sandbox.requests) == 1
+        assert clock.slept == []
+
+    @pytest.mark.parametrize("status", [408, 499, 500, 503])
+    def test_a_create_that_may_have_been_carried_out(self, sandbox, hook, clock, status):
+        sandbox.fail_next(status=status)
+        with pytest.raises(ServerError) as caught:
+            create(hook.client)
+        assert caught.value.retryable
+        assert len(sandbox.requests) == 1
+        assert clock.slept == []
+
+    @pytest.mark.parametrize("status", [421, 425, 429])
+    def test_a_create_that_was_refused_for_now(self, sandbox, hook, status):
+        sandbox.fail_next(status=status)
+        assert create(hook.client)
+        assert len(sandbox.requests) == 2
 
     def test_404_shows_the_servers_own_message(self, sandbox, hook):
         with pytest.raises(MoEngageError, match="Custom segment not found for the given name or cs_id: nobody"):
@@ -320,6 +430,9 @@ class TestALostAnswer:
 FAULTS = [
     {"status": 429, "headers": {"Retry-After": "1"}},
     {"status": 429},
+    {"status": 429, "headers": {"x-ratelimit-reset": "2"}},
+    {"status": 408},
+    {"status": 421},
     {"status": 500},
     {"status": 503, "headers": {"Retry-After": "1"}},
     {"fault": "reset"},

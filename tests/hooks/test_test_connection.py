@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_moengage.client.pacing import WINDOWS
+from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.support import UNKNOWN_ID, client_of, trickling_server
@@ -187,7 +187,7 @@ class TestRateLimits:
         with client_of(sandbox) as client:
             for _ in range(100):
                 client.get_segment(UNKNOWN_ID)
-        assert WINDOWS.wait((sandbox.url, LOGIN, "GET", "/v3/custom-segments/{id}"), time.monotonic()) > 0
+        assert RATE_LIMITER.wait((sandbox.url, LOGIN, "GET", "/v3/custom-segments/{id}"), time.monotonic()) > 0
         worked, message = press(sandbox.connection, password=f"{PIECE}-another")
         assert not worked
         assert message.startswith("The Data API key is wrong")

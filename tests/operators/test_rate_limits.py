@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from packaging.version import Version
 
 from airflow_provider_moengage.client.errors import RateLimitError, ServerError
-from airflow_provider_moengage.client.pacing import WINDOWS
+from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER
 from airflow_provider_moengage.client.retry import RetryPolicy
 from airflow_provider_moengage.operators.segments import UpdateSegmentOperator
 from tests.support import client_of, filters, new_dag
@@ -152,7 +152,7 @@ class TestDeferring:
         sandbox.fail_next(2, status=429, headers={"Retry-After": "600"})
         with pytest.raises(RateLimitError):
             self.new_operator(segment_id, execution_timeout=timedelta(minutes=9)).execute({})
-        WINDOWS.forget()
+        RATE_LIMITER.reset()
         self.deferred(lambda: self.new_operator(segment_id, execution_timeout=timedelta(minutes=11)).execute({}))
 
     def test_not_without_a_moment(self, sandbox, operator):
