@@ -1,0 +1,1 @@
+"""What a job decides about segments, in plain Python: no Airflow and no HTTP."""
