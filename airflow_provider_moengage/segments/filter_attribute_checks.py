@@ -46,34 +46,36 @@ def check_comparison(findings: Findings, place: str, filter_: dict[str, Any], da
     if filter_.get("is_dynamic_value") is True:
         _check_dynamic(findings, place, filter_, data_type, operator)
     else:
-        _check_value(findings, f"{place}.value", filter_, data_type, operator)
+        _check_value(findings, place, filter_, data_type, operator)
     # The dashboard spells the ends of a relative time as days and days1.
     if operator == "between" and filter_.get("value1") is None and filter_.get("days1") is None:
         findings.say(f"{place}.value1", "It is missing: between needs both ends, value and value1.")
     if data_type == "datetime":
-        findings.is_word(f"{place}.value_type", filter_.get("value_type"), _VALUE_TYPES, needed=False)
-        if findings.is_word(f"{place}.extract_type", filter_.get("extract_type"), _PARTS, needed=False):
+        findings.is_word(place, "value_type", filter_.get("value_type"), _VALUE_TYPES, needed=False)
+        if findings.is_word(place, "extract_type", filter_.get("extract_type"), _PARTS, needed=False):
             _check_parts(findings, place, filter_)
     if data_type.startswith("array_"):
         match = filter_.get("array_filter_type")
-        findings.is_word(f"{place}.array_filter_type", match, ("any_of", "all_of"), needed=False)
+        findings.is_word(place, "array_filter_type", match, ("any_of", "all_of"), needed=False)
 
 
 def _check_value(findings: Findings, place: str, filter_: dict[str, Any], data_type: str, operator: str) -> None:
     value = filter_.get("value")
-    findings.check_not_empty(place, value)
+    findings.check_not_empty(place, "value", value)
     if value is None:
         if filter_.get("days") is None:
-            findings.say(place, f"It is missing: {operator} compares with it.")
+            findings.say(f"{place}.value", f"It is missing: {operator} compares with it.")
     elif comes_later(value):
         pass
     elif operator in _LIST_OPERATORS:
         # MoEngage's own sample has the operator in with text alone.
         is_text = isinstance(value, str) and operator == "in" and data_type in {"string", "array_string"}
         if not isinstance(value, list | tuple) and not is_text:
-            findings.say(place, f"{operator} takes a list, not {kind_of(value)}.")
+            findings.say(f"{place}.value", f"{operator} takes a list, not {kind_of(value)}.")
     elif isinstance(value, dict | list | tuple) and not _may_be_a_list(value, data_type, operator):
-        findings.say(place, f"{operator} takes one value, not {kind_of(value)}; the operator in takes a list.")
+        findings.say(
+            f"{place}.value", f"{operator} takes one value, not {kind_of(value)}; the operator in takes a list."
+        )
 
 
 def _may_be_a_list(value: Any, data_type: str, operator: str) -> bool:
@@ -82,7 +84,7 @@ def _may_be_a_list(value: Any, data_type: str, operator: str) -> bool:
 
 
 def _check_dynamic(findings: Findings, place: str, filter_: dict[str, Any], data_type: str, operator: str) -> None:
-    findings.is_word(f"{place}.dynamic_attribute_type", filter_.get("dynamic_attribute_type"), _DYNAMIC_TYPES)
+    findings.is_word(place, "dynamic_attribute_type", filter_.get("dynamic_attribute_type"), _DYNAMIC_TYPES)
     if operator == "between" and data_type in {"double", "array_double"}:
         findings.say(f"{place}.is_dynamic_value", "between is compared with no other attribute.")
     value = filter_.get("value")

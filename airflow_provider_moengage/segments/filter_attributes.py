@@ -37,9 +37,12 @@ class _Attribute(Generic[F]):
         self._head = head
 
     def _filter(self, data_type: str, operator: str | None = None, **fields: Any) -> F:
-        head = {"filter_type": self._head["filter_type"], "name": self._head["name"], "data_type": data_type}
-        asked = {} if operator is None else {"operator": operator}
-        return cast("F", {**head, **self._head, **asked, **fields})
+        head = self._head
+        made = {"filter_type": head["filter_type"], "name": head["name"], "data_type": data_type, **head}
+        if operator is not None:
+            made["operator"] = operator
+        made.update(fields)
+        return cast("F", made)
 
     def _compared(self, data_type: str, operator: str, value: Any, **fields: Any) -> F:
         """Compare with a value, or with another attribute of the same user."""

@@ -42,6 +42,7 @@ _OPERATORS: dict[str, tuple[str, ...]] = {
 }
 _KINDS = ("user_attributes", "actions", "psychographic_event", "custom_segments", "nested_filters")
 _EVENT_ATTRIBUTES = ("action_attributes", "event_attributes")
+_INNER_KINDS = (None, "user_attributes", *_EVENT_ATTRIBUTES)
 
 
 class _Node(NamedTuple):
@@ -107,13 +108,11 @@ class _Walk:
         if node.place.count(".filters[") >= _DEEPEST:
             self.findings.say(node.place, f"It is nested more than {_DEEPEST} groups deep, which cannot be sent.")
             return
-        self.findings.is_word(f"{node.place}.filter_operator", group.get("filter_operator"), ("and", "or"))
+        self.findings.is_word(node.place, "filter_operator", group.get("filter_operator"), ("and", "or"))
         filters = group.get("filters")
         if isinstance(filters, list | tuple):
-            members = [
-                _Node(f"{node.place}.filters[{index}]", each, is_group=False, within=node.within, level=node.level)
-                for index, each in enumerate(filters)
-            ]
+            rest = (False, node.within, node.level)
+            members = [_Node(f"{node.place}.filters[{index}]", each, *rest) for index, each in enumerate(filters)]
             self._pending.extend(reversed(members))
         elif not comes_later(filters):
             self.findings.say(f"{node.place}.filters", f"A group needs a list of filters, not {kind_of(filters)}.")
@@ -124,7 +123,7 @@ class _Walk:
             return
         kind = node.value.get("filter_type")
         if kind == "nested_filters":
-            self.findings.check_not_empty(f"{node.place}.filters", node.value.get("filters"))
+            self.findings.check_not_empty(node.place, "filters", node.value.get("filters"))
             self._pending.append(node._replace(is_group=True, level=node.level + 1))
         elif node.within == "any":
             self._any_filter(node, kind)
@@ -134,7 +133,7 @@ class _Walk:
     def _any_filter(self, node: _Node, kind: Any) -> None:
         where = f"{node.place}.filter_type"
         if kind == "user_attributes":
-            self._attribute(node._replace(within="user"))
+            self._attribute(node)
         elif kind in ("actions", "psychographic_event"):
             self._event(node, affinity=kind == "psychographic_event")
         elif kind == "custom_segments":
@@ -150,7 +149,7 @@ class _Walk:
             self.findings.say(where, "What an affinity is about has no filter_type: leave it out.")
         elif kind in ("actions", "psychographic_event", "custom_segments"):
             self.findings.say(where, f"{kind} has no place here: only filters on attributes have.")
-        elif kind in (None, "user_attributes", *_EVENT_ATTRIBUTES):
+        elif kind in _INNER_KINDS:
             self._attribute(node)
 
     def _reference(self, node: _Node) -> None:
@@ -169,7 +168,7 @@ class _Walk:
 
     def _attribute(self, node: _Node) -> None:
         filter_, place = node.value, node.place
-        self.findings.check_name(f"{place}.name", filter_.get("name"))
+        self.findings.check_name(place, "name", filter_.get("name"))
         data_type, operator = filter_.get("data_type"), filter_.get("operator")
         if data_type is None or not (isinstance(data_type, str) or comes_later(data_type)):
             self.findings.say(f"{place}.data_type", f"It is missing: {listed(_OPERATORS)}.")
@@ -181,18 +180,21 @@ class _Walk:
             check_comparison(self.findings, place, filter_, data_type, operator)
 
     def _is_operator(self, node: _Node, data_type: str, operator: Any) -> bool:
-        place, known = f"{node.place}.operator", _OPERATORS[data_type]
+        known = _OPERATORS[data_type]
+        if isinstance(operator, str) and operator in known:
+            return True
         if operator is True:
-            self.findings.say(place, ON_BECAME_TRUE)
+            self.findings.say(f"{node.place}.operator", ON_BECAME_TRUE)
             return False
         if operator == AUGUST_SPELLING and data_type == "string":
             return True
         if operator == "is" and data_type == "double" and node.within == "affinity":
             return True
-        if isinstance(operator, str) and operator not in known and not comes_later(operator):
-            self.findings.say(place, f"{data_type} has no operator {shown(operator)}: {listed(known)}.")
+        if isinstance(operator, str) and not comes_later(operator):
+            sentence = f"{data_type} has no operator {shown(operator)}: {listed(known)}."
+            self.findings.say(f"{node.place}.operator", sentence)
             return False
-        return self.findings.is_word(place, operator, known)
+        return self.findings.is_word(node.place, "operator", operator, known)
 
     def _geopoint(self, node: _Node) -> None:
         if node.value.get("operator") is not None:
@@ -209,8 +211,9 @@ class _Walk:
                 )
         if node.value.get("is_dynamic_value") is True:
             self.findings.say(f"{node.place}.is_dynamic_value", f"{data_type} is compared with no other attribute.")
-        self.findings.check_not_empty(f"{node.place}.filters", node.value.get("filters"))
-        self._pending.append(node._replace(is_group=True))
+        self.findings.check_not_empty(node.place, "filters", node.value.get("filters"))
+        within = "user" if node.within == "any" else node.within
+        self._pending.append(node._replace(is_group=True, within=within))
 
     def _event(self, node: _Node, *, affinity: bool) -> None:
         check_event(self.findings, node.place, node.value, affinity=affinity)

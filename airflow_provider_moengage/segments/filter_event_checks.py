@@ -34,7 +34,7 @@ def check_event(findings: Findings, place: str, filter_: dict[str, Any], *, affi
     :param filter_: the filter.
     :param affinity: whether it is an affinity.
     """
-    findings.check_name(f"{place}.action_name", filter_.get("action_name"))
+    findings.check_name(place, "action_name", filter_.get("action_name"))
     executed = filter_.get("executed")
     if not isinstance(executed, bool) and not comes_later(executed):
         findings.say(f"{place}.executed", "It has to be true, or false for events that were not executed.")
@@ -54,7 +54,7 @@ def _check_execution(findings: Findings, place: str, execution: Any, executed: A
         findings.say(place, 'It has to be an object such as {"type": "atleast", "count": 1}.')
         return
     kind, count = execution.get("type"), execution.get("count")
-    if not findings.is_word(f"{place}.type", kind, (*_COUNTED, *_UNCOUNTED)):
+    if not findings.is_word(place, "type", kind, (*_COUNTED, *_UNCOUNTED)):
         return
     if executed is False:
         if kind != "exactly" or not (whole_number(count) == 0 or comes_later(count)):
@@ -77,8 +77,8 @@ def _check_time_range(findings: Findings, place: str, span: Any, *, affinity: bo
     if kind is True:
         findings.say(f"{place}.type", ON_BECAME_TRUE)
     elif kind is None or not affinity:
-        findings.is_word(f"{place}.type", kind, _TIME_RANGES)
-    findings.is_word(f"{place}.value_type", value_type, ("absolute", "relative_past"), needed=not is_spelt_otherwise)
+        findings.is_word(place, "type", kind, _TIME_RANGES)
+    findings.is_word(place, "value_type", value_type, ("absolute", "relative_past"), needed=not is_spelt_otherwise)
     if (kind, value_type) == ("inTheLast", "absolute"):
         findings.say(f"{place}.value_type", "inTheLast is relative_past.")
     elif (kind, value_type) == ("after", "relative_past"):
@@ -92,7 +92,7 @@ def _check_ends(findings: Findings, place: str, span: dict[str, Any]) -> None:
     if value is None:
         findings.say(f"{place}.value", "It is missing: a time, or how many of period_unit.")
     if span.get("value_type") == "relative_past":
-        findings.is_word(f"{place}.period_unit", span.get("period_unit"), _PERIOD_UNITS)
+        findings.is_word(place, "period_unit", span.get("period_unit"), _PERIOD_UNITS)
     if span.get("type") != "between":
         return
     if value1 is None:
@@ -103,7 +103,7 @@ def _check_ends(findings: Findings, place: str, span: dict[str, Any]) -> None:
 
 def _check_affinity(findings: Findings, place: str, filter_: dict[str, Any]) -> None:
     operator_type = filter_.get("operator_type")
-    if findings.is_word(f"{place}.operator_type", operator_type, _PERCENTAGES):
+    if findings.is_word(place, "operator_type", operator_type, _PERCENTAGES):
         key = _PERCENTAGES[str(operator_type)]
         percent = filter_.get(key) if key else None
         if key and not comes_later(percent) and not 1 <= (whole_number(percent) or 0) <= 100:
@@ -136,15 +136,15 @@ def _check_condition(findings: Findings, place: str, condition: Any) -> None:
     if not isinstance(condition, dict):
         findings.say(place, "A condition is an object with attribute_name, aggregation_type, operator and value.")
         return
-    findings.is_word(f"{place}.data_type", condition.get("data_type"), ("double",), needed=False)
-    findings.is_word(f"{place}.aggregation_type", condition.get("aggregation_type"), _AGGREGATIONS, needed=False)
+    findings.is_word(place, "data_type", condition.get("data_type"), ("double",), needed=False)
+    findings.is_word(place, "aggregation_type", condition.get("aggregation_type"), _AGGREGATIONS, needed=False)
     operator = condition.get("operator")
-    if findings.is_word(f"{place}.operator", operator, _AGGREGATION_OPERATORS):
+    if findings.is_word(place, "operator", operator, _AGGREGATION_OPERATORS):
         for key in ("value", "value1") if operator == "between" else ("value",):
             if condition.get(key) is None:
                 findings.say(f"{place}.{key}", f"It is missing: {operator} compares with it.")
     comparator, base = condition.get("comparator"), condition.get("base_time_range")
-    known = findings.is_word(f"{place}.comparator", comparator, ("change", "percentageChange"), needed=False)
+    known = findings.is_word(place, "comparator", comparator, ("change", "percentageChange"), needed=False)
     if known and not isinstance(base, dict) and not comes_later(base):
         findings.say(f"{place}.base_time_range", f"It is missing: {comparator} compares with an earlier time.")
 

@@ -31,11 +31,12 @@ class Findings:
         """
         self.found.append((place, sentence))
 
-    def is_word(self, place: str, value: Any, known: Collection[str], *, needed: bool = True) -> bool:
+    def is_word(self, place: str, key: str, value: Any, known: Collection[str], *, needed: bool = True) -> bool:
         """
         Check a word of the language.
 
-        :param place: where it stands.
+        :param place: the filter, or what is in it.
+        :param key: under which key it stands there.
         :param value: what stands there.
         :param known: the words that there are.
         :param needed: whether it is wrong when nothing stands there.
@@ -43,39 +44,39 @@ class Findings:
         """
         if value is None:
             if needed:
-                self.say(place, f"It is missing: {listed(known)}.")
+                self.say(f"{place}.{key}", f"It is missing: {listed(known)}.")
             return False
-        if comes_later(value):
-            return False
-        if not isinstance(value, str) or value not in known:
-            self.say(place, f"{shown(value)} is not a word of MoEngage's here: {listed(known)}.")
-            return False
-        return True
+        if isinstance(value, str) and value in known:
+            return True
+        if not comes_later(value):
+            self.say(f"{place}.{key}", f"{shown(value)} is not a word of MoEngage's here: {listed(known)}.")
+        return False
 
-    def check_name(self, place: str, value: Any) -> None:
+    def check_name(self, place: str, key: str, value: Any) -> None:
         """
         Check the name of an attribute or an event.
 
-        :param place: where it stands.
+        :param place: the filter, or what is in it.
+        :param key: under which key it stands there.
         :param value: what stands there.
         """
         if value is None or (isinstance(value, str) and not value.strip()):
-            self.say(place, "It is missing, or blank: give the internal name, not the one that the dashboard displays.")
+            way_out = "give the internal name, not the one that the dashboard displays"
+            self.say(f"{place}.{key}", f"It is missing, or blank: {way_out}.")
         elif not (isinstance(value, str) or comes_later(value)):
-            self.say(place, f"It is text, not {kind_of(value)}.")
+            self.say(f"{place}.{key}", f"It is text, not {kind_of(value)}.")
 
-    def check_not_empty(self, place: str, values: Any) -> None:
+    def check_not_empty(self, place: str, key: str, values: Any) -> None:
         """
         Check that a list has something in it.
 
-        :param place: where it stands.
+        :param place: the filter, or what is in it.
+        :param key: under which key it stands there.
         :param values: what stands there.
         """
         if isinstance(values, list | tuple) and not values and not self._allow_empty:
-            self.say(
-                place,
-                "The list is empty: MoEngage may select nobody, or everybody. allow_empty_values=True lets it be.",
-            )
+            way_out = "allow_empty_values=True lets it be"
+            self.say(f"{place}.{key}", f"The list is empty: MoEngage may select nobody, or everybody. {way_out}.")
 
 
 def whole_number(value: Any) -> int | None:

@@ -74,6 +74,10 @@ Count: TypeAlias = int | str | ComesLater
 
 V = TypeVar("V")
 
+# The types of most values, so that a long definition takes no longer than it must.
+_NEVER_LATER = frozenset({dict, list, bool, int, float, type(None)})
+_NO_CONTAINER = frozenset({str, bool, int, float, type(None)})
+
 
 def value_of(attribute_name: str) -> AttributeValue:
     """
@@ -121,8 +125,10 @@ def comes_later(value: Any) -> bool:
 
     :param value: anything.
     """
-    # Airflow's own test asks for its class ResolveMixin, whose two methods these are in all of its versions.
     kind = type(value)
+    if kind in _NEVER_LATER:
+        return False
+    # Airflow's own test asks for its class ResolveMixin, whose two methods these are in all of its versions.
     return is_template(value) or (hasattr(kind, "iter_references") and hasattr(kind, "resolve"))
 
 
@@ -135,7 +141,7 @@ def text_of(call: str, value: Any) -> Any:
     :raises TypeError: when it is no text.
     :raises ValueError: when it is blank.
     """
-    if comes_later(value):
+    if (type(value) is str and value) or comes_later(value):
         return value
     if not isinstance(value, str):
         raise TypeError(f"{call} takes text, not {kind_of(value)}.")
@@ -245,19 +251,19 @@ def plain(value: Any) -> Any:
 
     :param value: a filter, or what is in one.
     """
-    top: list[Any] = [None]
-    open_ends: list[tuple[Any, Any, Any]] = [(top, 0, value)]
-    while open_ends:
-        container, key, source = open_ends.pop()
-        if isinstance(source, dict):
-            made: Any = dict.fromkeys(source)
-            open_ends.extend((made, name, entry) for name, entry in source.items())
-        elif isinstance(source, list | tuple):
-            made = [None] * len(source)
-            open_ends.extend((made, index, entry) for index, entry in enumerate(source))
-        else:
-            made = source
-        container[key] = made
+    top = [value]
+    pending: list[Any] = [top]
+    while pending:
+        container = pending.pop()
+        for key, entry in container.items() if isinstance(container, dict) else enumerate(container):
+            if type(entry) in _NO_CONTAINER:
+                continue
+            if isinstance(entry, dict):
+                container[key] = dict(entry)
+                pending.append(container[key])
+            elif isinstance(entry, list | tuple):
+                container[key] = list(entry)
+                pending.append(container[key])
     return top[0]
 
 
