@@ -89,7 +89,7 @@ def value_of(attribute_name: str) -> AttributeValue:
     :param attribute_name: its internal name.
     :raises ValueError: when the name cannot stand in MoEngage's template.
     """
-    text_of("value_of", attribute_name)
+    name_of("value_of", attribute_name)
     if any(character in attribute_name for character in "'{}"):
         raise ValueError("value_of: MoEngage's template cannot carry an attribute name with ', { or }.")
     return AttributeValue(attribute_name)
@@ -151,6 +151,20 @@ def text_of(call: str, value: Any) -> Any:
     if not value:
         raise ValueError(f"{call} takes text that is not empty; is_empty() asks for the empty text.")
     return str.__str__(value)
+
+
+def name_of(call: str, value: Any) -> Any:
+    """
+    Give the name or the id of something as it is sent.
+
+    :param call: how the caller wrote it, for the message.
+    :param value: what the caller gave.
+    :raises TypeError: when it is no text.
+    :raises ValueError: when it is blank.
+    """
+    if isinstance(value, str) and not value.strip():
+        raise ValueError(f"{call} takes a name or an id that is not blank.")
+    return text_of(call, value)
 
 
 def number_of(call: str, value: Any) -> Any:
