@@ -273,7 +273,7 @@ def _filter_groups(fields: JsonObject) -> tuple[JsonObject, JsonObject | None]:
     included = rules.check_group(fields.get("included_filters"))
     if "excluded_filters" not in fields:
         return included, None
-    return included, rules.check_group(fields["excluded_filters"], may_be_empty=True)
+    return included, rules.check_group(fields["excluded_filters"], "excluded_filters", may_be_empty=True)
 
 
 def _optional_text(fields: JsonObject, key: str) -> str | None:

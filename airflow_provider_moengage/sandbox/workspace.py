@@ -309,5 +309,7 @@ class Workspace:
             return None
         segment = self._names.get(str(name)) if segment_id is None else self._segments.get(segment_id.lower())
         if segment is None:
-            raise errors.invalid_definition()
+            raise errors.invalid_definition(
+                explanation=f"There is no segment {name if segment_id is None else segment_id}."
+            )
         return ReferencedSegment(segment.id, segment.definition) if segment.definition else None
