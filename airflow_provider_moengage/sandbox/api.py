@@ -210,9 +210,11 @@ class SegmentsApi:
 
     def _create(self, request: Request) -> Answer:
         fields = _json_object(request)
-        name = rules.check_name(fields.get("name"))
+        name = rules.check_name(fields.get("name"), forbidden_pass=self._workspace.drops_forbidden_names)
         included, excluded = _filter_groups(fields)
-        return segment_answer(201, self._workspace.create(name, included, excluded_filters=excluded))
+        answer = segment_answer(201, self._workspace.create(name, included, excluded_filters=excluded))
+        problem = rules.name_problem(name)
+        return replace(answer, explanation=f"No segment was made: name {problem}.") if problem else answer
 
     def _update(self, segment_id: str, request: Request) -> Answer:
         fields = _json_object(request)

@@ -107,16 +107,19 @@ def name_problem(name: str) -> str | None:
     return None
 
 
-def check_name(name: object) -> str:
+def check_name(name: object, *, forbidden_pass: bool = False) -> str:
     """
     Check the name that a segment is to get.
 
+    :param forbidden_pass: whether to let pass what only the newer rules forbid, for a server that drops such a segment
+        without an error. It refuses a blank name and HTML characters all the same.
     :return: the name.
     :raises ApiError: 400 when it is not a text or breaks the published rules, 409 when it is ``All Users``.
     """
     if not isinstance(name, str):
         raise errors.invalid_format(explanation="name must be a text.")
-    if problem := name_problem(name):
+    problem = name_problem(name)
+    if problem and not (forbidden_pass and name.strip() and not set(name) & {"<", ">"}):
         raise errors.invalid_definition(explanation=f"name {problem}.")
     if name == ALL_USERS:
         raise errors.name_exists(name)

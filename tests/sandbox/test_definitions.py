@@ -181,7 +181,27 @@ def test_a_forbidden_name_is_refused(spoken: Caller, name: str, explanation: str
         assert found.startswith(explanation)
 
 
-@pytest.mark.parametrize("name", ["x" * 200, "Sale: no".replace(":", "."), "50% & more, {50}", "Größe 🙂", "a.b"])
+@pytest.mark.parametrize("name", ["Sale: Pune", ".hidden", "x" * 201])
+def test_a_forbidden_name_is_dropped_without_an_error_when_asked_for(spoken: Caller, name: str) -> None:
+    spoken.sandbox.drops_forbidden_names = True
+
+    answer = spoken.create(name, group(attribute()))
+
+    assert (answer.status_code, answer.json()["data"]["name"]) == (201, name)
+    assert "explanation" not in answer.text
+    assert str(spoken.sandbox.requests[-1].explanation).startswith("No segment was made: name ")
+    assert spoken.sandbox.segments == []
+    assert spoken.create("Sale. Pune", group(attribute())).status_code == 201
+
+
+@pytest.mark.parametrize("name", ["", "<b>Spring</b>"])
+def test_the_names_that_the_seeds_refuse_are_never_dropped(spoken: Caller, name: str) -> None:
+    spoken.sandbox.drops_forbidden_names = True
+    answer = spoken.create(name, group(attribute()))
+    assert (answer.status_code, answer.json()["error"]) == (400, INVALID_DEFINITION)
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "50% & more, {50}", "Größe 🙂", "a.b"])
 def test_an_unusual_name_is_taken(spoken: Caller, name: str) -> None:
     assert spoken.create(name, group(action())).status_code == 201
 
