@@ -190,13 +190,13 @@ def _value_problems(item: JsonObject, place: str, operator: str, takes: Takes) -
     for key, other, due in (("value", "days", True), ("value1", "days1", takes is Takes.TWO)):
         if due and not is_given(item, key) and not is_given(item, other):
             yield Problem(f"{place}.{key}", f"is missing: {operator} takes {takes.value}", is_malformed=True)
+    if is_given(item, "value1") and not _is_scalar(item["value1"]):
+        yield Problem(f"{place}.value1", "must be one value")
     value = item.get("value")
-    if value is None:
-        return
     if isinstance(value, list):
         fits = takes in (Takes.LIST, Takes.LIST_OR_ONE) and all(map(_is_scalar, value))
     else:
-        fits = takes is not Takes.LIST and _is_scalar(value)
+        fits = value is None or (takes is not Takes.LIST and _is_scalar(value))
     if not fits:
         yield Problem(f"{place}.value", f"must be {takes.value.partition(',')[0]} with {operator}")
 

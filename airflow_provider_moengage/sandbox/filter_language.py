@@ -18,6 +18,7 @@ from airflow_provider_moengage.sandbox.filter_parts import (
     Problems,
     choice_problems,
     group_problems,
+    is_given,
     text_problems,
 )
 
@@ -48,7 +49,7 @@ def _nested_problems(item: JsonObject, place: str) -> Problems:
 
 
 def _reference_problems(item: JsonObject, place: str) -> Problems:
-    yield from text_problems(item, place, "id" if "id" in item else "name")
+    yield from text_problems(item, place, "id" if is_given(item, "id") else "name")
 
 
 FILTER_TYPES: dict[str, CheckFilter] = {

@@ -317,6 +317,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "double: between without value1": (user("double", "between", 1), ".value1"),
     "datetime: between without value1": (user("datetime", "between", "2026-03-01"), ".value1"),
     "array_double: between without value1": (user("array_double", "between", 1), ".value1"),
+    "double: between with a list as value1": (user("double", "between", 1, value1=[2]), ".value1"),
     "double: a text": (user("double", "lessThan", "many"), ".value"),
     "double: a text in a list": (user("double", "in", [1, "many"]), ".value[1]"),
     "bool: a text": (user("bool", "is", "yes"), ".value"),
@@ -472,6 +473,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         ".execution",
     ),
     # References and nesting
+    "custom_segments: an id that is no text": ({"filter_type": "custom_segments", "id": 7, "name": "x"}, ".id"),
     "custom_segments: neither id nor name": ({"filter_type": "custom_segments"}, ".name"),
     "nested_filters: without a filter": (nested(), ".filters"),
     "nested_filters: without filter_operator": (
