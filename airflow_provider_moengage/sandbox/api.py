@@ -210,9 +210,11 @@ class SegmentsApi:
 
     def _create(self, request: Request) -> Answer:
         fields = _json_object(request)
-        name = rules.check_name(fields.get("name"))
+        name = rules.check_name(fields.get("name"), forbidden_pass=self._workspace.drops_forbidden_names)
         included, excluded = _filter_groups(fields)
-        return segment_answer(201, self._workspace.create(name, included, excluded_filters=excluded))
+        answer = segment_answer(201, self._workspace.create(name, included, excluded_filters=excluded))
+        problem = rules.name_problem(name)
+        return replace(answer, explanation=f"No segment was made: name {problem}.") if problem else answer
 
     def _update(self, segment_id: str, request: Request) -> Answer:
         fields = _json_object(request)
@@ -273,7 +275,7 @@ def _filter_groups(fields: JsonObject) -> tuple[JsonObject, JsonObject | None]:
     included = rules.check_group(fields.get("included_filters"))
     if "excluded_filters" not in fields:
         return included, None
-    return included, rules.check_group(fields["excluded_filters"], may_be_empty=True)
+    return included, rules.check_group(fields["excluded_filters"], "excluded_filters", may_be_empty=True)
 
 
 def _optional_text(fields: JsonObject, key: str) -> str | None:

@@ -70,7 +70,7 @@ def _event(action_name: str, days: int, *, executed: bool = True) -> JsonObject:
         "action_name": action_name,
         "attributes": {"filter_operator": "and", "filters": []},
         "executed": executed,
-        "execution": {"count": 1, "type": "atleast"},
+        "execution": {"count": 1, "type": "atleast"} if executed else {"count": 0, "type": "exactly"},
         "primary_time_range": {
             "type": "inTheLast",
             "value_type": "relative_past",

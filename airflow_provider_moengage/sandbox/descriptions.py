@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ def describe(definition: Definition) -> str:
     """
     Put a definition into words.
 
+    :param definition: one that the language of filters allows.
     :return: for example ``Plan is gold (case insensitive) AND Has executed Purchase atleast 1 time``.
     """
     sentence = _group(definition.included_filters)
@@ -20,38 +22,59 @@ def describe(definition: Definition) -> str:
 
 
 def _group(group: JsonObject) -> str:
-    return f" {group['filter_operator'].upper()} ".join(_filter(item) for item in group["filters"])
-
-
-def _filter(item: JsonObject) -> str:
-    match item["filter_type"]:
-        case "user_attributes":
-            return _attribute(item)
-        case "actions":
-            return _action(item)
-        case "nested_filters":
-            return f"({_group(item)})"
-        case "custom_segments":
-            return f"In segment {item.get('name', item.get('id'))}"
-        case other:
-            return f"Matches {other}"
+    # Filters on the attributes of an event have no type when the dashboard has made them.
+    words = (_DESCRIBED.get(item.get("filter_type"), _attribute)(item) for item in group["filters"])
+    return f" {group['filter_operator'].upper()} ".join(words)
 
 
 def _attribute(item: JsonObject) -> str:
+    if "filters" in item:
+        return f"{item['name']} with ({_group(item)})"
+    if item["data_type"] == "geopoint":
+        near = "not within" if item.get("negate") is True else "within"
+        return f"{item['name']} {near} {item['radius']} m of {item['value']}, {item['value1']}"
     operator = "is" if item["operator"] == "in" else item["operator"]
-    words = [item["name"], "not" if item.get("negate") is True else "", operator, _value(item.get("value"))]
-    if item["data_type"] == "string" and item.get("case_sensitive") is not True:
+    words = [item["name"], "not" if item.get("negate") is True else "", operator, _values(item)]
+    if item["data_type"] == "string" and operator != "exists" and item.get("case_sensitive") is not True:
         words.append("(case insensitive)")
     return " ".join(word for word in words if word)
 
 
 def _action(item: JsonObject) -> str:
-    has = "Has executed" if item["executed"] else "Has not executed"
-    execution = item["execution"]
-    return f"{has} {item['action_name']} {execution.get('type', 'atleast')} {execution.get('count', 1)} time"
+    if item["executed"]:
+        execution = item["execution"]
+        # Never so: the first time and the last time have no count.
+        often = f"{execution['count']} time" if "count" in execution else ""
+        words = ["Has executed", item["action_name"], execution["type"], often]
+    else:
+        words = ["Has not executed", item["action_name"]]
+    return " ".join(word for word in words if word) + _with(item["attributes"])
+
+
+def _affinity(item: JsonObject) -> str:
+    percentage = item.get("percent_of_times", item.get("percent_of_users"))
+    share = "" if percentage is None else f" {percentage}%"
+    return f"Executes {item['action_name']} {item['operator_type']}{share}{_with(item['psychographic_attributes'])}"
+
+
+def _with(attributes: JsonObject) -> str:
+    return f" with {_group(attributes)}" if attributes["filters"] else ""
+
+
+def _values(item: JsonObject) -> str:
+    value, value1 = (item.get(key, item.get(other)) for key, other in (("value", "days"), ("value1", "days1")))
+    return _value(value) if value1 is None else f"{_value(value)} and {_value(value1)}"
 
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)
     return "" if value is None else str(value)
+
+
+_DESCRIBED: dict[str | None, Callable[[JsonObject], str]] = {
+    "actions": _action,
+    "psychographic_event": _affinity,
+    "nested_filters": lambda item: f"({_group(item)})",
+    "custom_segments": lambda item: f"In segment {item.get('name', item.get('id'))}",
+}

@@ -13,39 +13,54 @@ class ApiError(Exception):
     :param code: ``error.code`` in a v3 answer, ``title`` in a v2 answer.
     :param message: ``error.message`` in a v3 answer, ``description`` in a v2 answer.
     :param headers: response headers that belong to the refusal, such as ``Allow``.
+    :param explanation: what the API does not say: which part of the request is wrong, and why. It is never sent; the
+        journal shows it to whoever debugs.
     :param details: further fields of the v3 ``error`` object, such as ``existing_cs_id``.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **details: Any
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: dict[str, str] | None = None,
+        explanation: str | None = None,
+        **details: Any,
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
+        self.explanation = explanation
         self.details = details
 
 
-def invalid_format(message: str | None = None) -> ApiError:
+def invalid_format(message: str | None = None, *, explanation: str | None = None) -> ApiError:
     """
     Refuse a request whose form is wrong: not JSON, a missing or mistyped field, a malformed id.
 
     :param message: a more exact sentence than the usual one.
+    :param explanation: what is wrong with it, for the journal alone.
     """
     usual = (
         "Invalid request format. Please check the documentation to ensure that the request has been formed correctly."
     )
-    return ApiError(400, "Invalid request", message or usual)
+    return ApiError(400, "Invalid request", message or usual, explanation=explanation)
 
 
-def invalid_definition() -> ApiError:
-    """Refuse a request of the right form that says something impossible: a blank name, an unknown filter type."""
+def invalid_definition(*, explanation: str | None = None) -> ApiError:
+    """
+    Refuse a request of the right form that says something impossible: a blank name, an unknown filter type.
+
+    :param explanation: what is wrong with it, for the journal alone.
+    """
     message = (
         "Invalid request. Please ensure that the filters are correct and the custom-segment name doesn't contain "
         "HTML characters/only whitespaces."
     )
-    return ApiError(400, "Invalid Request", message)
+    return ApiError(400, "Invalid Request", message, explanation=explanation)
 
 
 def client_not_found() -> ApiError:

@@ -40,11 +40,13 @@ class Answer:
     An answer that is to be sent.
 
     :param headers: what comes besides those that every answer has, or instead of them.
+    :param explanation: why it is a refusal, for the journal; it is not sent.
     """
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    explanation: str | None = None
 
 
 def json_answer(status: int, payload: Any) -> Answer:
@@ -75,7 +77,7 @@ def error_answer(path: str, error: ApiError) -> Answer:
     else:
         payload = {"title": error.code, "description": error.message, **error.details}
     answer = json_answer(error.status, payload)
-    return Answer(answer.status, answer.body, {**answer.headers, **error.headers})
+    return Answer(answer.status, answer.body, {**answer.headers, **error.headers}, error.explanation)
 
 
 def _response_id() -> str:

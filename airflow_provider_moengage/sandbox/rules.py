@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import cast
 
-from airflow_provider_moengage.sandbox import errors
+from airflow_provider_moengage.sandbox import errors, filter_parts
+from airflow_provider_moengage.sandbox.filter_language import problems_of
 
-JsonObject = dict[str, Any]
+JsonObject = filter_parts.JsonObject
 
 MAX_NESTING_LEVELS = 6
 MAX_REFERENCED_SEGMENTS = 10
 MAX_QUERY_LENGTH = 262_144
 
-DATA_TYPES = frozenset(
-    {"string", "double", "bool", "datetime", "geopoint", "array_string", "array_double", "object", "array_object"}
-)
+MAX_NAME_LENGTH = 200
+FORBIDDEN_IN_NAMES = ':|*?\\<>=$"'
+ALL_USERS = "All Users"
+"""The name of the segment that every workspace has from the beginning."""
+
+EXPLAINED_PROBLEMS = 5
+"""How many problems of a definition the journal explains: enough to mend it, and not a page of them."""
 
 
 @dataclass(frozen=True)
@@ -83,38 +89,58 @@ Resolve = Callable[[JsonObject], "ReferencedSegment | None"]
 """From a ``custom_segments`` filter to the segment it means; None for what does not count, such as file segments."""
 
 
-def check_name(name: object) -> str:
+def name_problem(name: str) -> str | None:
     """
-    Check the name of a segment.
+    Find what MoEngage's rules of names forbid in a name.
 
+    :return: what is wrong, as a sentence goes on after the name; None when nothing is.
+    """
+    if not name.strip():
+        return "is blank"
+    for position, character in enumerate(name, start=1):
+        if character in FORBIDDEN_IN_NAMES:
+            return f"has {character} at character {position}; none of {' '.join(FORBIDDEN_IN_NAMES)} may be in a name"
+    if name.startswith("."):
+        return "begins with a period"
+    if len(name) > MAX_NAME_LENGTH:
+        return f"has {len(name)} characters; {MAX_NAME_LENGTH} are the most"
+    return None
+
+
+def check_name(name: object, *, forbidden_pass: bool = False) -> str:
+    """
+    Check the name that a segment is to get.
+
+    :param forbidden_pass: whether to let pass what only the newer rules forbid, for a server that drops such a segment
+        without an error. It refuses a blank name and HTML characters all the same.
     :return: the name.
-    :raises ApiError: when it is not a text, is blank, or contains HTML characters.
+    :raises ApiError: 400 when it is not a text or breaks the published rules, 409 when it is ``All Users``.
     """
     if not isinstance(name, str):
-        raise errors.invalid_format()
-    if not name.strip() or "<" in name or ">" in name:
-        raise errors.invalid_definition()
+        raise errors.invalid_format(explanation="name must be a text.")
+    problem = name_problem(name)
+    if problem and not (forbidden_pass and name.strip() and not set(name) & {"<", ">"}):
+        raise errors.invalid_definition(explanation=f"name {problem}.")
+    if name == ALL_USERS:
+        raise errors.name_exists(name)
     return name
 
 
-def check_group(group: object, *, may_be_empty: bool = False) -> JsonObject:
+def check_group(group: object, place: str = "included_filters", *, may_be_empty: bool = False) -> JsonObject:
     """
-    Check the form of a filter group, as far as the documents give one. Unknown keys are welcome.
+    Check a filter group against the published language of filters. Unknown keys are welcome.
 
+    :param place: what it was sent as, which the explanation of a refusal begins with.
     :param may_be_empty: whether the group may do without filters.
     :return: the group.
-    :raises ApiError: when its form is wrong or it cannot mean anything.
+    :raises ApiError: when something is surely wrong with it. As MoEngage's own, the refusal names no field; its
+        explanation does, and is not sent.
     """
-    if not isinstance(group, dict) or group.get("filter_operator") not in ("and", "or"):
-        raise errors.invalid_format()
-    filters = group.get("filters")
-    if not isinstance(filters, list):
-        raise errors.invalid_format()
-    if not filters and not may_be_empty:
-        raise errors.invalid_definition()
-    for item in filters:
-        _check_filter(item)
-    return group
+    problems = list(itertools.islice(problems_of(group, place, may_be_empty=may_be_empty), EXPLAINED_PROBLEMS))
+    if problems:
+        refuse = errors.invalid_format if problems[0].is_malformed else errors.invalid_definition
+        raise refuse(explanation=" ".join(map(str, problems)))
+    return cast("JsonObject", group)
 
 
 def checked_definition(included_filters: JsonObject, excluded_filters: JsonObject | None = None) -> Definition:
@@ -126,48 +152,8 @@ def checked_definition(included_filters: JsonObject, excluded_filters: JsonObjec
     """
     check_group(included_filters)
     if excluded_filters is not None:
-        check_group(excluded_filters, may_be_empty=True)
+        check_group(excluded_filters, "excluded_filters", may_be_empty=True)
     return copy.deepcopy(Definition(included_filters, excluded_filters))
-
-
-def _check_filter(item: object) -> None:
-    if not isinstance(item, dict):
-        raise errors.invalid_format()
-    match item.get("filter_type"):
-        case "user_attributes":
-            _require_texts(item, "name", "data_type", "operator")
-            if item["data_type"] not in DATA_TYPES:
-                raise errors.invalid_definition()
-        case "actions":
-            _check_action(item)
-        case "custom_segments":
-            _require_texts(item, "id" if "id" in item else "name")
-        case "nested_filters":
-            check_group(item)
-        case "psychographic_event":
-            pass  # no document gives its form
-        case str():
-            raise errors.invalid_definition()
-        case _:
-            raise errors.invalid_format()
-
-
-def _check_action(item: JsonObject) -> None:
-    _require_texts(item, "action_name")
-    if not isinstance(item.get("executed"), bool):
-        raise errors.invalid_format()
-    if not isinstance(item.get("execution"), dict) or not isinstance(item.get("primary_time_range"), dict):
-        raise errors.invalid_format()
-    attributes = item.get("attributes", {"filters": []})
-    if not isinstance(attributes, dict) or not isinstance(attributes.get("filters"), list):
-        raise errors.invalid_format()
-
-
-def _require_texts(item: JsonObject, *keys: str) -> None:
-    for key in keys:
-        value = item.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise errors.invalid_format()
 
 
 def check_limits(definition: Definition, resolve: Resolve, *, own_id: str | None = None) -> None:
@@ -211,8 +197,9 @@ def nesting_level(definition: Definition, resolve: Resolve) -> int:
     """
     Count the levels of a definition.
 
-    Plain filters make one level. A referenced segment adds its own levels plus one, and only the deepest counts;
-    nested filters add one level in all, however many there are.
+    Filters make one level, nested ones too as long as the definition refers to no other segment. A referenced segment
+    adds its own levels plus one, and only the deepest counts; beside it, nested filters add one level in all, however
+    many there are. File segments count as no reference.
 
     :param resolve: finds the segment behind a reference.
     :raises ApiError: as soon as a chain of references alone exceeds the limit, which also ends circular ones.
@@ -227,7 +214,7 @@ def nesting_level(definition: Definition, resolve: Resolve) -> int:
             if segment.id not in known:
                 known[segment.id] = level(segment.definition, chain + 1)
             deepest = max(deepest, known[segment.id])
-        return deepest + 1 + definition.has_nested_filters()
+        return deepest + 1 + (deepest > 0 and definition.has_nested_filters())
 
     return level(definition, 1)
 

@@ -158,6 +158,20 @@ class Sandbox:
         self._credentials.api_secret_set = value
 
     @property
+    def drops_forbidden_names(self) -> bool:
+        """
+        Whether a segment with a forbidden name, such as ``Sale: Pune``, is dropped without an error.
+
+        MoEngage's guide says that this can happen. By default the sandbox refuses such a name (400), as the API's own
+        document does for a blank one and for HTML characters.
+        """
+        return self._workspace.drops_forbidden_names
+
+    @drops_forbidden_names.setter
+    def drops_forbidden_names(self, value: bool) -> None:
+        self._workspace.drops_forbidden_names = value
+
+    @property
     def segments(self) -> list[JsonObject]:
         """
         Copies of all segments, the oldest first, those included that the API no longer shows.

@@ -59,7 +59,9 @@ def make_segment(
 
     definition = None
     if kind == "filter":
-        definition = _definition(_filters_for(name) if included_filters is None else included_filters, excluded_filters)
+        definition = _definition(
+            _filters_for(str(name)) if included_filters is None else included_filters, excluded_filters
+        )
     elif user_count is None:
         user_count = USERS_OF_A_FILE
     created = _moment("created_time", created_time) if created_time is not None else _before(now, age or timedelta())
@@ -143,7 +145,7 @@ def _definition(included_filters: JsonObject, excluded_filters: JsonObject | Non
     try:
         return checked_definition(included_filters, excluded_filters)
     except ApiError as error:
-        raise ValueError(f"the filters are not valid: {error}") from error
+        raise ValueError(f"the filters are not valid: {error.explanation or error}") from error
 
 
 def _before(now: datetime, age: timedelta) -> datetime:

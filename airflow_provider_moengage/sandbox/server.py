@@ -309,6 +309,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
                 time=self.server.clock(),
                 answer=answer.body[:KEPT_ANSWER] if answer else b"",
                 known=self.server.api.knows(request),
+                explanation=answer.explanation if answer else None,
             )
         )
 

@@ -43,12 +43,14 @@ class Workspace:
     """
     The segments of one workspace, and what may be done with them.
 
-    Every method is safe to call from several threads at once, and answers copies.
+    Every method is safe to call from several threads at once, and answers copies. When ``drops_forbidden_names`` is
+    set, :meth:`create` keeps no segment whose name the newer rules forbid, and says nothing of it.
 
     :param clock: tells the time, as an aware datetime.
     """
 
     def __init__(self, clock: Clock = utc_now) -> None:
+        self.drops_forbidden_names = False
         self._clock = clock
         self._lock = threading.Lock()
         self._segments: dict[str, Segment] = {}
@@ -157,7 +159,7 @@ class Workspace:
         :return: the segment in full.
         :raises ApiError: 400, 409, 413, or 429 when the workspace is full.
         """
-        rules.check_name(name)
+        rules.check_name(name, forbidden_pass=self.drops_forbidden_names)
         definition = rules.checked_definition(included_filters, excluded_filters)
         with self._lock:
             self._check_name_is_free(name)
@@ -177,7 +179,8 @@ class Workspace:
                 description=describe(definition),
                 definition=definition,
             )
-            self._keep(segment)
+            if rules.name_problem(name) is None:
+                self._keep(segment)
             return segment.detail()
 
     def add(self, name: str, /, **fields: Any) -> JsonObject:
@@ -309,5 +312,7 @@ class Workspace:
             return None
         segment = self._names.get(str(name)) if segment_id is None else self._segments.get(segment_id.lower())
         if segment is None:
-            raise errors.invalid_definition()
+            raise errors.invalid_definition(
+                explanation=f"There is no segment {name if segment_id is None else segment_id}."
+            )
         return ReferencedSegment(segment.id, segment.definition) if segment.definition else None

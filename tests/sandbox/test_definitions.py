@@ -131,12 +131,9 @@ def test_excluded_filters_are_shown_and_stay_until_replaced(api: Caller) -> None
         group(attribute("chandan")),
         group(attribute(value=True, data_type="bool", operator="is")),
         group(attribute("{{MoeUserAttribute['lifetime_value']}}", is_dynamic_value=True)),
-        group(attribute(1, data_type="array_object", operator="anything new")),
-        group(nested(attribute(), action()), attribute(9, data_type="double")),
-        group({"filter_type": "psychographic_event", "anything": True}),
+        group(nested(attribute(), action()), attribute([9], data_type="double")),
         group({"filter_type": "custom_segments", "id": "moe_all_users", "name": "All Users"}),
-        group(action(attributes=group({"name": "no type"}))),
-        group({key: value for key, value in action().items() if key != "attributes"}),
+        group(action(undocumented={"kept": [1.0, None]})),
     ],
 )
 def test_documented_filters_are_accepted(api: Caller, accepted: dict[str, Any]) -> None:
@@ -162,12 +159,63 @@ def test_a_meaningless_definition_is_an_invalid_request(api: Caller, filters: An
         assert answer.json()["error"] == INVALID_DEFINITION
 
 
-@pytest.mark.parametrize("name", ["", " \n", "<b>Spring</b>", "a < b", "a > b"])
-def test_blank_and_html_names_are_refused(spoken: Caller, name: str) -> None:
+FORBIDDEN_NAMES = {
+    "": "name is blank.",
+    " \n": "name is blank.",
+    "<b>Spring</b>": "name has < at character 1;",
+    "a > b": "name has > at character 3;",
+    **{f"Spring {character}": f"name has {character} at character 8;" for character in ':|*?\\<>=$"'},
+    ".Spring": "name begins with a period.",
+    "x" * 201: "name has 201 characters; 200 are the most.",
+}
+
+
+@pytest.mark.parametrize(("name", "explanation"), FORBIDDEN_NAMES.items())
+def test_a_forbidden_name_is_refused(spoken: Caller, name: str, explanation: str) -> None:
     segment = spoken.sandbox.add_segment(name="Spring")
     for answer in (spoken.update(segment["id"], group(attribute()), name=name), spoken.create(name, group(action()))):
         assert answer.status_code == 400
         assert answer.json()["error"] == INVALID_DEFINITION
+        found = spoken.sandbox.requests[-1].explanation
+        assert found is not None
+        assert found.startswith(explanation)
+
+
+@pytest.mark.parametrize("name", ["Sale: Pune", ".hidden", "x" * 201])
+def test_a_forbidden_name_is_dropped_without_an_error_when_asked_for(spoken: Caller, name: str) -> None:
+    spoken.sandbox.drops_forbidden_names = True
+
+    answer = spoken.create(name, group(attribute()))
+
+    assert (answer.status_code, answer.json()["data"]["name"]) == (201, name)
+    assert "explanation" not in answer.text
+    assert str(spoken.sandbox.requests[-1].explanation).startswith("No segment was made: name ")
+    assert spoken.sandbox.segments == []
+    assert spoken.create("Sale. Pune", group(attribute())).status_code == 201
+
+
+@pytest.mark.parametrize("name", ["", "<b>Spring</b>"])
+def test_the_names_that_the_seeds_refuse_are_never_dropped(spoken: Caller, name: str) -> None:
+    spoken.sandbox.drops_forbidden_names = True
+    answer = spoken.create(name, group(attribute()))
+    assert (answer.status_code, answer.json()["error"]) == (400, INVALID_DEFINITION)
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "50% & more, {50}", "Größe 🙂", "a.b"])
+def test_an_unusual_name_is_taken(spoken: Caller, name: str) -> None:
+    assert spoken.create(name, group(action())).status_code == 201
+
+
+def test_the_name_of_all_users_is_taken(spoken: Caller) -> None:
+    answer = spoken.create("All Users", group(action()))
+    assert answer.status_code == 409
+    assert answer.json()["error"]["message"].startswith("Another custom-segment already exists with the same name")
+
+
+def test_a_segment_that_has_a_forbidden_name_already_is_still_archived(spoken: Caller) -> None:
+    spoken.sandbox.add_segment(name="Spring: 50% off?")
+    assert spoken.archive("Spring: 50% off?").ok
+    assert spoken.unarchive("Spring: 50% off?").ok
 
 
 @pytest.mark.parametrize("fields", [{"name": 7}, {"name": None}, {"updated_by": 7}, {"excluded_filters": None}])
@@ -248,12 +296,10 @@ def test_two_segments_cannot_have_the_same_filters(spoken: Caller) -> None:
 
 
 def test_other_filters_are_not_the_same(api: Caller) -> None:
-    api.sandbox.add_segment(name="one", included_filters=group(attribute(1, data_type="double")))
-    for position, other in enumerate(
-        [group(attribute(value=True, data_type="double")), group(attribute(1.5, data_type="double")), group(action())]
-    ):
+    api.sandbox.add_segment(name="one", included_filters=group(attribute([1])))
+    for position, other in enumerate([group(attribute([True])), group(attribute([1.5])), group(action())]):
         assert api.create(f"other {position}", other).status_code == 201
-    excluding = group(attribute(1, data_type="double"))
+    excluding = group(attribute([1]))
     assert api.create("last", excluding, excluded_filters=group(action())).status_code == 201
 
 
@@ -298,6 +344,26 @@ def test_six_levels_are_allowed_and_seven_are_not(spoken: Caller) -> None:
             "code": "Query has too many nesting levels",
             "message": "The query has more than 6 levels of nesting. Please reduce the segment nesting.",
         }
+
+
+def test_nested_filters_without_references_are_one_level(api: Caller) -> None:
+    filters = attribute("a")
+    for _ in range(20):
+        filters = nested(filters, action())
+    segment = api.create("one level", group(filters)).json()["data"]
+    for level in range(2, 7):
+        answer = api.create(f"level {level}", group(reference(segment)))
+        assert answer.status_code == 201
+        segment = answer.json()["data"]
+    assert api.create("level 7", group(reference(segment))).status_code == 413
+
+
+def test_nested_filters_beside_a_file_segment_are_one_level(api: Caller) -> None:
+    file = api.sandbox.add_segment(name="file", kind="file")
+    segment = api.create("level 1", group(nested(reference(file), attribute()))).json()["data"]
+    for level in range(2, 7):
+        segment = api.create(f"level {level}", group(reference(segment))).json()["data"]
+    assert segment["name"] == "level 6"
 
 
 def test_nested_filters_add_one_level_in_all(api: Caller) -> None:

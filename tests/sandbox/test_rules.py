@@ -16,7 +16,7 @@ from airflow_provider_moengage.sandbox.rules import (
 )
 from tests.sandbox.calling import attribute, group, nested
 
-COMPACT = '{"filter_operator":"and","filters":[{"filter_type":"psychographic_event","name":"é"}]}'
+COMPACT = '{"filter_operator":"and","filters":[{"data_type":"bool","filter_type":"user_attributes","name":"é"}]}'
 
 
 def resolves_to_nothing(_: object) -> None:
