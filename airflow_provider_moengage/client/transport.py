@@ -30,12 +30,12 @@ from airflow_provider_moengage.client.errors import (
     RequestTimeoutError,
     TlsError,
     UnexpectedResponseError,
-    error_from_answer,
     shown,
 )
 from airflow_provider_moengage.client.inputs import json_bytes
 from airflow_provider_moengage.client.pacing import WINDOWS, Endpoint, endpoint_of
 from airflow_provider_moengage.client.redaction import Secrets
+from airflow_provider_moengage.client.refusals import AUTH_CODE_HEADER, error_from_answer
 from airflow_provider_moengage.client.retry import (
     NoAnswerError,
     PolicyRetry,
@@ -187,9 +187,18 @@ class Transport:
         tries = getattr(response.raw.retries, "attempt", 1)
         text = received.decode("utf-8-sig", errors="replace")
         # What a refusal is about stands in its body; of one that broke off only these are clear without.
-        if status >= 400 and (not trouble or status in (401, 429) or status >= 500):
+        is_clear = status in {401, 408, 429} or status >= 500 or AUTH_CODE_HEADER in response.headers
+        if status >= 400 and (not trouble or is_clear):
             wait = asked_wait(status, response.headers, time.time())
-            return error_from_answer(status, text, call=call, retry_after=wait, tries=tries, hide=self._secrets.hide)
+            return error_from_answer(
+                status,
+                text,
+                call=call,
+                hide=self._secrets.hide,
+                headers=response.headers,
+                retry_after=wait,
+                tries=tries,
+            )
         if 300 <= status < 400:
             target = self._secrets.hide(response.headers.get("Location", "nowhere"))
             return RedirectError(f"{self.base_url} redirects to {target!r}", status=status, call=call)

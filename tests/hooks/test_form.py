@@ -16,9 +16,9 @@ import pytest
 from airflow.providers.common.compat.sdk import Connection
 from packaging.version import Version
 
-from airflow_provider_moengage import connection_form, get_provider_info
+from airflow_provider_moengage import get_provider_info
 from airflow_provider_moengage.client.datacenters import DATA_CENTERS
-from airflow_provider_moengage.connection_form import EXTRA_FIELDS
+from airflow_provider_moengage.hooks.connection_form import EXTRA_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook, client_of
 
 AIRFLOW = Version(version("apache-airflow"))
@@ -65,7 +65,7 @@ def test_the_metadata_costs_nothing():
     """Every process of Airflow asks for it."""
     code = "import sys, airflow_provider_moengage as it; it.get_provider_info(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "airflow_provider_moengage.connection_form" in loaded
+    assert "airflow_provider_moengage.hooks.connection_form" in loaded
     assert not {"airflow", "requests", "urllib3", "wtforms"} & set(loaded)
 
 
@@ -227,7 +227,7 @@ def test_what_a_form_saves_works(monkeypatch, extra, host, timeout):
     assert client.database_name is None
 
 
-@pytest.mark.parametrize("number", list(connection_form.EXTRA_FIELDS["data_center"].choices))
+@pytest.mark.parametrize("number", list(EXTRA_FIELDS["data_center"].choices))
 def test_every_choice_leads_to_its_data_center(monkeypatch, number):
     connection = {"conn_type": "moengage", "login": "W", "password": "k", "extra": {**UNTOUCHED, "data_center": number}}
     monkeypatch.setenv("AIRFLOW_CONN_BY_FORM", json.dumps(connection))
