@@ -39,6 +39,9 @@ class MoEngageError(Exception):
     retryable: bool = False
     """Whether waiting can mend it: true of a rate limit, a failing server and the network, of nothing else."""
 
+    is_outcome_unknown: bool = False
+    """Whether what was asked for may have been carried out all the same."""
+
     def __init__(
         self,
         message: str,
@@ -246,6 +249,7 @@ class ServerError(MoEngageError):
     headline = "MoEngage failed to answer"
     way_out = "Try again later; if it persists, ask MoEngage's support."
     retryable = True
+    is_outcome_unknown = True
 
 
 class UnexpectedResponseError(MoEngageError):
@@ -254,6 +258,7 @@ class UnexpectedResponseError(MoEngageError):
     headline = "The answer is not MoEngage's"
     way_out = "Try again; if it persists, look for what answers in MoEngage's place, such as a proxy."
     retryable = True
+    is_outcome_unknown = True
 
 
 class IncompleteResponseError(UnexpectedResponseError):
@@ -269,16 +274,30 @@ class RedirectError(UnexpectedResponseError):
     headline = "The host is not MoEngage's API"
     way_out = "Check the connection's host and data center."
     retryable = False
+    is_outcome_unknown = False
 
 
 class OtherSegmentError(MoEngageError):
-    """An archive or unarchive that acted on another segment than the one whose id was given."""
+    """An archive or unarchive that acted on another segment than the one that was meant."""
 
     headline = "MoEngage acted on another segment"
     way_out = (
-        "This server goes by the name because it calls an id cs_id: set segment_id_key to cs_id in the connection's "
-        "extra, and undo what was done to that segment."
+        "Undo what was done to that segment. Where an id is given, give the name of the same segment with it: a newer "
+        "server goes by the name."
     )
+
+
+class CreateUnclearError(MoEngageError):
+    """
+    A create whose answer was lost, and a segment of that name that is not, or does not show that it is, the one sent.
+
+    ``existing_segment_name`` and ``existing_segment_id`` say which was found.
+    """
+
+    headline = "Whether the segment was created is not clear"
+    way_out = "Look at the segment in the MoEngage dashboard: a name is never free again."
+    existing_segment_name: str | None = None
+    existing_segment_id: str | None = None
 
 
 class EndpointNotFoundError(MoEngageError):
@@ -294,6 +313,7 @@ class ConnectionFailedError(MoEngageError):
     headline = "MoEngage could not be reached"
     way_out = "Check the network, and the connection's host and data center."
     retryable = True
+    is_outcome_unknown = True
 
 
 class TlsError(ConnectionFailedError):
@@ -305,6 +325,7 @@ class TlsError(ConnectionFailedError):
         "set the variable REQUESTS_CA_BUNDLE to the file with the proxy's CA."
     )
     retryable = False
+    is_outcome_unknown = False
 
 
 class PlainHttpError(TlsError):
@@ -320,6 +341,7 @@ class ProxyRefusedError(ConnectionFailedError):
     headline = "The proxy refused to connect to MoEngage"
     way_out = "Check the proxy in the variable HTTPS_PROXY, or except MoEngage's host from it with NO_PROXY."
     retryable = False
+    is_outcome_unknown = False
 
 
 class RequestTimeoutError(ConnectionFailedError):

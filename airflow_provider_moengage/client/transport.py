@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, ReadTimeoutError
 
 from airflow_provider_moengage import __version__
 from airflow_provider_moengage.client.answers import parse
@@ -50,6 +50,9 @@ from airflow_provider_moengage.client.urls import check_target
 _log = logging.getLogger(__name__)
 
 _LARGEST_ANSWER = 32 * 1024 * 1024
+
+# With these it is certain that the request was not received.
+_NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, ProxyError)
 
 # As many threads as may share a client: with fewer, connections of the others would be closed after each call.
 _KEPT_CONNECTIONS = 16
@@ -222,7 +225,9 @@ class Transport:
         tries = gave_up.tries if isinstance(gave_up, NoAnswerError) else 1
         reason = gave_up.reason if isinstance(gave_up, NoAnswerError) else error
         if isinstance(reason, (ReadTimeoutError, ConnectTimeoutError)) and not isinstance(reason, NewConnectionError):
-            return self._timed_out(call, tries)
+            timed_out = self._timed_out(call, tries)
+            timed_out.is_outcome_unknown = not isinstance(reason, ConnectTimeoutError)
+            return timed_out
         kind: type[ConnectionFailedError] = ConnectionFailedError
         # A CA bundle that cannot be read is the one OSError that comes from neither library.
         if is_tls_refusal(reason) or not isinstance(error, (requests.RequestException, HTTPError, ValueError)):
@@ -232,7 +237,10 @@ class Transport:
         if is_proxy_refusal(reason):
             kind = ProxyRefusedError
         said = self._secrets.hide(f"{self.base_url}: {in_plain_words(reason)}")
-        return kind(re.sub(r"//[^/@\s]*@", "//***@", said), call=call, tries=tries)
+        failed = kind(re.sub(r"//[^/@\s]*@", "//***@", said), call=call, tries=tries)
+        if isinstance(reason, _NEVER_CONNECTED):
+            failed.is_outcome_unknown = False
+        return failed
 
     def _timed_out(self, call: str, tries: int) -> RequestTimeoutError:
         connect, read = self.timeout

@@ -35,8 +35,8 @@ class MoEngageHook(BaseHook):
 
     The connection has the type ``moengage``; its login is the Workspace ID, its password the Data API key. Its extra
     takes ``data_center`` (01, 02, 03, 04, 05, 06 or 101) and, where needed, ``app_key``, ``database_name``,
-    ``segment_id_key``, ``connect_timeout`` (seconds, default 5) and ``read_timeout`` (seconds, default 30). A host
-    replaces the data center's address, for the sandbox or a proxy.
+    ``connect_timeout`` (seconds, default 5) and ``read_timeout`` (seconds, default 30). A host replaces the data
+    center's address, for the sandbox or a proxy.
 
     .. code-block:: python
 
@@ -199,7 +199,6 @@ def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageCli
         base_url=base_url,
         app_key=extra.get("app_key"),
         database_name=extra.get("database_name"),
-        segment_id_key=extra.get("segment_id_key", "segment_id"),
         timeout=(
             check_seconds("connect_timeout in its extra", extra.get("connect_timeout", 5)),
             check_seconds("read_timeout in its extra", extra.get("read_timeout", 30)),
