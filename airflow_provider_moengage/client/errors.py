@@ -344,6 +344,26 @@ class ProxyRefusedError(ConnectionFailedError):
     is_outcome_unknown = False
 
 
+class ProxySettingsError(ConnectionFailedError):
+    """The proxy of the environment cannot be used as it is set: no waiting mends it."""
+
+    headline = "The proxy's settings cannot be used"
+    way_out = "Correct the variable HTTPS_PROXY (or ALL_PROXY), or except MoEngage's host from it with NO_PROXY."
+    retryable = False
+    is_outcome_unknown = False
+
+
+class NothingListensError(ConnectionFailedError):
+    """The address is one of this very machine, and nothing listens there: most likely the sandbox is not running."""
+
+    headline = "Nothing listens at this address of this machine"
+    way_out = (
+        "Is the sandbox running? Start it with moengage-sandbox (make airflow starts one beside an Airflow), and "
+        "compare its port with that of the connection's host. In a container 127.0.0.1 is the container itself."
+    )
+    is_outcome_unknown = False
+
+
 class RequestTimeoutError(ConnectionFailedError):
     """No answer within the connect or read timeout."""
 
