@@ -193,7 +193,7 @@ class Transport:
     ) -> dict[str, Any] | MoEngageError:
         """Tell what an answer means, as far as it came."""
         status = response.status_code
-        tries = getattr(response.raw.retries, "attempt", 1)
+        tries = getattr(getattr(response.raw, "retries", None), "attempt", 1)
         text = received.decode("utf-8-sig", errors="replace")
         # What a refusal is about stands in its body; of one that broke off only these are clear without.
         is_clear = status in {401, 408, 429} or status >= 500 or AUTH_CODE_HEADER in response.headers
