@@ -248,7 +248,7 @@ class ActiveSegmentLimitError(MoEngageError):
 
 
 class ServerError(MoEngageError):
-    """5xx, and 408, 425 and 499: MoEngage, or a proxy before it, failed."""
+    """5xx, and the 408, 421, 425 and 499 of a proxy: MoEngage, or a proxy before it, failed."""
 
     headline = "MoEngage failed to answer"
     way_out = "Try again later; if it persists, ask MoEngage's support."
