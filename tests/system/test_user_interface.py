@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from airflow_provider_moengage.connection_form import EXTRA_FIELDS
+from airflow_provider_moengage.hooks.connection_form import EXTRA_FIELDS
 from demo.standalone import SECONDS_TO_START, Standalone
 from tests.browser import chromium, needs_a_browser
 from tests.system.settings import SOMEBODY_ELSES_CONNECTION, needs_shared_streams
@@ -113,7 +113,7 @@ def test_the_form_of_a_new_connection(page, playground, picture):
     page.get_by_role("option", name="MoEngage", exact=True).click()
     dialog.locator("input[name=login]").fill("YOUR_WORKSPACE_ID")
     dialog.locator("input[name=password]").fill("your-data-api-key")
-    for label in ("Host (optional)", "Workspace ID", "Data API key"):
+    for label in ("Host (empty: choose the Data center under Extra Fields)", "Workspace ID", "Data API key"):
         sync_api.expect(dialog.get_by_text(label, exact=True)).to_be_visible()
     for hidden in ("Port", "Schema"):
         sync_api.expect(dialog.get_by_text(hidden, exact=True)).to_have_count(0)
