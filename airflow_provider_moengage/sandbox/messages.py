@@ -42,11 +42,13 @@ class Answer:
     An answer that is to be sent.
 
     :param headers: what comes besides those that every answer has, or instead of them.
+    :param explanation: why it is a refusal, for the journal; it is not sent.
     """
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    explanation: str | None = None
 
 
 Ending = Literal["keep", "end", "half-body", "close", "reset", "silence"]
@@ -98,7 +100,7 @@ def error_answer(path: str, error: ApiError) -> Answer:
     else:
         payload = {"title": error.code, "description": error.message, **error.details}
     answer = json_answer(error.status, payload)
-    return Answer(answer.status, answer.body, {**answer.headers, **error.headers})
+    return Answer(answer.status, answer.body, {**answer.headers, **error.headers}, error.explanation)
 
 
 def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
@@ -110,6 +112,12 @@ def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[
     """
     replaced = {name.lower() for name in others}
     return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **others}
+
+
+def fail_answer(status: int) -> Answer:
+    """Refuse a request in the third envelope, that of services in front of the API."""
+    reason = {"message": "Something went wrong", "type": "Internal Error", "request_id": _response_id()}
+    return json_answer(status, {"status": "fail", "error": reason})
 
 
 def _response_id() -> str:

@@ -108,6 +108,7 @@ class SandboxService:
                 time=self._clock(),
                 answer=answer.body[:KEPT_ANSWER] if answer else b"",
                 known=self._api.knows(request),
+                explanation=answer.explanation if answer else None,
             )
         )
         outcome = answer.status if answer else "no answer"

@@ -62,7 +62,11 @@ def test_a_port_in_use_is_an_os_error(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [({"dialect": "tomorrow"}, "seeds, today"), ({"clock": lambda: datetime(2026, 1, 1)}, "aware")],  # noqa: DTZ001
+    [
+        ({"dialect": "tomorrow"}, "seeds, today"),
+        ({"reset": "date"}, "epoch, seconds"),
+        ({"clock": lambda: datetime(2026, 1, 1)}, "aware"),  # noqa: DTZ001
+    ],
 )
 def test_bad_arguments_are_refused(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -149,7 +153,7 @@ def test_demo_segments_are_a_believable_workspace(clock: MovableClock) -> None:
     assert len({segment["created_time"][:10] for segment in segments}) == 12
     assert sum(segment["type"] == "FILE" for segment in segments) == 3
     assert sum(segment["archived"] for segment in segments) == 2
-    assert sum(segment["source"] == "CAMPAIGN" for segment in segments) == 1
+    assert sum(segment["source"] == "Campaigns" for segment in segments) == 1
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
