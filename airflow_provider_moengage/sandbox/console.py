@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from airflow_provider_moengage.sandbox import page
 from airflow_provider_moengage.sandbox.control import PREFIX, Control
@@ -79,7 +80,8 @@ class Console:
             dialect=self._dialect,
             now=self._clock(),
             ahead=self._clock.ahead,
-            workspace=self._workspace.overview(page.SHOWN_SEGMENTS),
+            search=(search := parse_qs(request.query).get("search", [""])[0]),
+            workspace=self._workspace.overview(page.SHOWN_SEGMENTS, search),
             requests=self._journal.last(page.SHOWN_REQUESTS),
             faults=self._faults.pending(),
             usage=self._limits.usage(),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from airflow_provider_moengage.sandbox.rules import JsonObject
-    from airflow_provider_moengage.sandbox.seeding import SegmentKind
+    from airflow_provider_moengage.sandbox.seeding import Age, SegmentKind
 
 DialectName = Literal["seeds", "today"]
 
@@ -228,20 +228,22 @@ class Sandbox:
         /,
         *,
         name: str,
-        age: timedelta | None = None,
+        age: Age | None = None,
         created_time: datetime | None = None,
         kind: SegmentKind = "filter",
         source: str = "API",
         archived: bool = False,
         included_filters: JsonObject | None = None,
         user_count: int | None = None,
+        more: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> JsonObject:
         """
         Put a segment into the workspace without a request, past the limits and the duplicate check.
 
         :param name: its name.
-        :param age: how long ago it was created; not together with ``created_time``.
+        :param age: how long ago it was created: a timedelta, a number of days, or a duration of ISO 8601 such as
+            ``P90D``; not together with ``created_time``.
         :param created_time: when it was created; now, when neither is given. Without a zone it is in UTC.
         :param kind: ``filter`` or ``file``.
         :param source: where it comes from. ``API``, ``DASHBOARD``, ``Segmentation``, ``CSV Upload``, ``Import Users``
@@ -250,10 +252,12 @@ class Sandbox:
         :param archived: whether it is archived, since now or since the field ``archived_time``.
         :param included_filters: its filter group; one of its own by default.
         :param user_count: how many users a file segment has; 1,000 by default.
-        :param fields: ``id``, ``updated_time``, ``archived_time``, ``type``, ``description``, ``updated_by``,
-            ``excluded_filters``, and any field that the API does not document, which every answer then shows.
+        :param more: fields that the API does not document, which every answer then shows.
+        :param fields: ``id``, ``updated_time``, ``archived_time``, ``type``, ``description``, ``updated_by`` and
+            ``excluded_filters``.
         :return: the segment, as in :attr:`segments`.
-        :raises ValueError: when the arguments contradict each other, or the name or id is taken.
+        :raises ValueError: when there is no such argument, the arguments contradict each other, or the name or id is
+            taken.
         """
         return self._workspace.add(
             name,
@@ -264,6 +268,7 @@ class Sandbox:
             archived=archived,
             included_filters=included_filters,
             user_count=user_count,
+            more=more,
             **fields,
         )
 
