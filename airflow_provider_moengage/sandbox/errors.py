@@ -176,6 +176,22 @@ def rate_limited(limit: int, minutes: int, headers: dict[str, str] | None = None
     return ApiError(429, "Too Many Requests", message, headers=headers)
 
 
+def lifecycle_limited(headers: dict[str, str] | None = None) -> ApiError:
+    """
+    Refuse one more archive or unarchive, as published in autumn 2026: in the words of file segments.
+
+    :param headers: those that say when it opens again.
+    """
+    message = "File segment operations limit breached. Please retry after some time."
+    return ApiError(429, "Too Many Requests", message, headers=headers)
+
+
+def out_of_scope() -> ApiError:
+    """Refuse a key whose scope has not the group of the called endpoint."""
+    headers = {"MOENGAGE-AUTH-ERROR-CODE": "ER007"}
+    return ApiError(403, "Forbidden", "The API key is not authorized to access this API", headers=headers)
+
+
 def server_error(status: int = 500) -> ApiError:
     """
     Fail as an overloaded or broken server fails.
