@@ -1,4 +1,4 @@
-"""The README's snippets and the example DAGs, each run as a user would run it."""
+"""The snippets of the README and of the pages, and the example DAGs, each run as a user would run it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +20,7 @@ from packaging.version import Version
 from sqlalchemy import event, insert, select
 
 from tests.benchmarks.summary import ROWS, summary
+from tests.pages import DOCS, PAGES, REPOSITORY
 from tests.support import NOTHING, UNKNOWN_ID, dags_of
 
 try:
@@ -34,17 +34,21 @@ except ImportError:  # before Airflow 3
 
     ASSET_ID = "dataset_id"
 
-REPOSITORY = Path(__file__).parents[1]
-README = (REPOSITORY / "README.md").read_text()
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+SNIPPETS = [
+    pytest.param(snippet, id=f"{page.relative_to(REPOSITORY)}:{number}")
+    for page in (REPOSITORY / "README.md", *PAGES)
+    for number, snippet in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE), 1
+    )
+]
 AIRFLOW_VERSION = Version(version("apache-airflow"))
 SEGMENT = "camp_diwali_2026"
 
 
 @pytest.mark.skipif(
-    Version("3") > AIRFLOW_VERSION, reason="the README imports from airflow.sdk, which came with Airflow 3"
+    Version("3") > AIRFLOW_VERSION, reason="the snippets import from airflow.sdk, which came with Airflow 3"
 )
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+@pytest.mark.parametrize("snippet", SNIPPETS)
 def test_a_snippet_runs(snippet, sandbox, run_dag, tmp_path, request):
     sandbox.add_segment(name=SEGMENT, id=UNKNOWN_ID)
     file = tmp_path / "snippet.py"
@@ -52,24 +56,14 @@ def test_a_snippet_runs(snippet, sandbox, run_dag, tmp_path, request):
 
     if "def test_" in snippet:
         namespace: dict[str, Any] = {}
-        exec(compile(snippet, file, "exec"), namespace)  # noqa: S102 - our own README
+        exec(compile(snippet, file, "exec"), namespace)  # noqa: S102 - our own pages
         (test,) = [value for name, value in namespace.items() if name.startswith("test_")]
         test(request.getfixturevalue("moengage_sandbox"))
     elif "with DAG(" in snippet:
         dag = dags_of(file)[0]
         assert run_dag(dag).state == "success"
     else:
-        exec(compile(snippet, file, "exec"), {})  # noqa: S102 - our own README
-
-
-def test_a_link_into_the_repository_leads_somewhere():
-    headings = [line.lstrip("# ").lower() for line in README.splitlines() if line.startswith("#")]
-    anchors = {re.sub(r"[^a-z0-9 -]", "", heading).replace(" ", "-") for heading in headings}
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if target.startswith("#"):
-            assert target[1:] in anchors, target
-        elif not target.startswith("https://"):
-            assert (REPOSITORY / target).exists(), target
+        exec(compile(snippet, file, "exec"), {})  # noqa: S102 - our own pages
 
 
 def test_segment_lifecycle(sandbox, run_dag):
@@ -333,4 +327,6 @@ def test_an_example_says_what_it_is_for(file):
 def test_the_table_of_performance_is_what_was_measured():
     results = json.loads((REPOSITORY / "tests" / "benchmarks" / "results.json").read_text())
     assert results.keys() == ROWS.keys()
-    assert "\n".join(summary(results)) in README, "put the table in that `make bench` prints"
+    assert "\n".join(summary(results)) in (DOCS / "performance.md").read_text(), (
+        "put the table in that `make bench` prints"
+    )

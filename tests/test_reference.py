@@ -1,4 +1,4 @@
-"""The reference that `make reference` makes: it is whole, and what the docstrings say of a signature is true of it."""
+"""The reference that `make docs` makes: it is whole, and what the docstrings say of a signature is true of it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import importlib
 import inspect
 import pkgutil
 import re
-import subprocess
-import sys
 import textwrap
 import zlib
-from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat import sdk
@@ -21,9 +18,8 @@ from airflow.providers.common.compat import sdk
 import airflow_provider_moengage
 from airflow_provider_moengage.client import MoEngageClient, errors
 from airflow_provider_moengage.operators import segments as operators
+from tests.pages import PAGES, REPOSITORY, built_pages
 from tests.support import once
-
-REPOSITORY = Path(__file__).parents[1]
 
 pytestmark = once
 
@@ -31,18 +27,15 @@ pytestmark = once
 @pytest.fixture(scope="module")
 def documented(tmp_path_factory):
     """The classes, functions and properties of the reference, by their names: (kind, object)."""
-    folder = tmp_path_factory.mktemp("reference")
-    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "docs/reference", folder]
-    made = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
+    folder = built_pages(tmp_path_factory)
     inventory = zlib.decompress((folder / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
     entries = re.findall(r"(?m)^(airflow_provider_moengage\S*) py:(?!module|attribute|data)(\w+) 1 ", inventory)
     return {name: (kind, pkgutil.resolve_name(name)) for name, kind in entries}
 
 
-def test_whatever_the_readme_imports_is_in_the_reference(documented):
-    readme = (REPOSITORY / "README.md").read_text()
-    imports = re.findall(r"(?m)^from (airflow_provider_moengage\S*) import (.+)$", readme)
+def test_whatever_the_pages_import_is_in_the_reference(documented):
+    texts = "\n".join(page.read_text() for page in (REPOSITORY / "README.md", *PAGES))
+    imports = re.findall(r"(?m)^from (airflow_provider_moengage\S*) import (.+)$", texts)
     used = {(module, name.strip()) for module, names in imports for name in names.split(",")}
     assert used
     there = {id(thing) for _, thing in documented.values()}

@@ -1,4 +1,4 @@
-"""The table of the README's section Performance, made of the raw figures: a test compares the two."""
+"""The table of docs/performance.md, made of the raw figures: a test compares the two."""
 
 from __future__ import annotations
 
