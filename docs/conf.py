@@ -33,5 +33,7 @@ python_maximum_signature_line_length = 100
 
 html_title = f"{project} {version}"
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 html_show_sourcelink = False
 html_copy_source = False
