@@ -6,7 +6,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_ASSETS = "airflow_provider_moengage.assets"
+_ASSETS = "airflow_provider_moengage.assets.segments"
 _ASSET_URIS = [
     {
         "schemes": ["moengage"],
@@ -38,7 +38,7 @@ def get_provider_info() -> dict[str, Any]:
                 **connection_form.metadata(),
             }
         ],
-        "extra-links": ["airflow_provider_moengage.links.SegmentLink"],
+        "extra-links": ["airflow_provider_moengage.links.segments.SegmentLink"],
         "asset-uris": _ASSET_URIS,
         "dataset-uris": _ASSET_URIS,  # their name before Airflow 3
     }

@@ -33,7 +33,7 @@ from airflow.providers.common.compat.sdk import (
     task,
 )
 
-from airflow_provider_moengage.operators.segments import ArchiveSegmentsOperator, ListSegmentsOperator
+from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator, ListSegmentsOperator
 
 try:
     from airflow.providers.standard.operators.hitl import ApprovalOperator

@@ -16,7 +16,8 @@ from datetime import timedelta
 import pendulum
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator, ListSegmentsOperator
+from airflow_provider_moengage.operators.bulk import ListSegmentsOperator
+from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator
 
 with DAG(
     dag_id="archive_with_mapping",

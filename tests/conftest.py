@@ -138,7 +138,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     WINDOWS.forget()
     clock = Clock()
     modules = ("client.retry", "client.transport", "sensors.segments", "triggers.segments")
-    for module in (*modules, "triggers.looking"):
+    for module in (*modules, "triggers.polling"):
         monkeypatch.setattr(f"airflow_provider_moengage.{module}.time", clock)
     for module in ("client.retry", "client.transport"):
         monkeypatch.setattr(f"airflow_provider_moengage.{module}.random", SimpleNamespace(random=lambda: 0.5))
@@ -157,7 +157,7 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, clo
 @pytest.fixture(autouse=True)
 def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let triggers look as often as a test says; what they do between two looks is sleep."""
-    monkeypatch.setattr("airflow_provider_moengage.triggers.looking.SHORTEST_INTERVAL", 0.0)
+    monkeypatch.setattr("airflow_provider_moengage.triggers.polling.SHORTEST_INTERVAL", 0.0)
 
 
 @pytest.fixture

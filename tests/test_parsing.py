@@ -9,12 +9,14 @@ from importlib.metadata import version
 import pytest
 from packaging.version import Version
 
-from airflow_provider_moengage.operators.segments import (
-    ArchiveSegmentOperator,
+from airflow_provider_moengage.operators.bulk import (
     ArchiveSegmentsOperator,
     ListSegmentsOperator,
-    UnarchiveSegmentOperator,
     UnarchiveSegmentsOperator,
+)
+from airflow_provider_moengage.operators.segments import (
+    ArchiveSegmentOperator,
+    UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor

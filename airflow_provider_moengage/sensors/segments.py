@@ -22,9 +22,15 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
-from airflow_provider_moengage.failures import failing_for_good
-from airflow_provider_moengage.links import SegmentLink, note_segment_page
-from airflow_provider_moengage.waiting import ConnectionChangedError, GaveUpWaitingError, Patience, Trouble, wanted
+from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
+from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
+from airflow_provider_moengage.segments.tolerance import (
+    ConnectionChangedError,
+    FailedPolls,
+    FailureTolerance,
+    GaveUpWaitingError,
+    wanted,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -32,15 +38,15 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 
-# Where trouble is kept in Airflow's task state store.
-_TROUBLE = "moengage_trouble"
+# Where failed polls are kept in Airflow's task state store.
+_FAILED_POLLS = "moengage_failed_polls"
 
 
 class SegmentExistsSensor(BaseSensorOperator):
     """
     Wait until a segment exists, by its id or by its exact name.
 
-    Looks every 300 seconds by default. A workspace has 4,000 gets by id a day (API document: get by id): Airflow's
+    Polls every 300 seconds by default. A workspace has 4,000 gets by id a day (API document: get by id): Airflow's
     usual 60 seconds spend 1,440 of them on one waiting sensor, so that two sensors would leave almost nothing for
     anybody else, where 300 seconds spend 288. The list by name has only 1,000 calls a day; on Airflow 3.3 all
     deferrable sensors that wait for names with the same connection and interval share one call.
@@ -50,7 +56,7 @@ class SegmentExistsSensor(BaseSensorOperator):
     its ``retries`` start the wait again. What no waiting mends, such as a wrong key, fails the task at once without a
     retry. ``soft_fail`` skips a timeout and nothing else, ``never_fail`` skips everything. ``exponential_backoff`` and
     ``max_wait`` have no effect on a deferrable sensor. Before Airflow 3.3 nothing counts the six hours in the mode
-    ``reschedule``: there only ``timeout`` ends trouble.
+    ``reschedule``: there only ``timeout`` ends the wait.
 
     :param segment_id: id of the segment; either this or the name. (templated)
     :param name: exact name of the segment; either this or the id. (templated)
@@ -58,7 +64,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         (templated)
     :param deferrable: wait in the triggerer, without a worker slot; the default is Airflow's
         ``[operators] default_deferrable``.
-    :param poke_interval: seconds (or a timedelta) between two looks.
+    :param poke_interval: seconds (or a timedelta) between two polls.
     """
 
     template_fields: Sequence[str] = ("segment_id", "name", "moengage_conn_id")
@@ -91,7 +97,7 @@ class SegmentExistsSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """
-        Look, and wait in the mode that was chosen.
+        Poll, and wait in the mode that was chosen.
 
         :param context: the task's context.
         :return: the segment.
@@ -100,7 +106,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         with self._skipping_as_promised():
             if not self.deferrable:
                 return super().execute(context)
-            # Looking first costs nothing when the segment is there, and a trigger that fires at once can fail its task.
+            # Polling first costs nothing when the segment is there, and a trigger that fires at once can fail its task.
             found = self.poke(context)
         if not found.is_done:
             self._defer()
@@ -108,25 +114,25 @@ class SegmentExistsSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
-        Look once.
+        Poll once.
 
         :param context: the task's context.
         :return: whether the segment exists, with the segment.
         :raises AirflowFailException: for what no waiting can mend.
-        :raises GaveUpWaitingError: when trouble has lasted for too long.
+        :raises GaveUpWaitingError: when polls have failed for too long.
         """
-        with self._remembering_trouble(context):
+        with self._keeping_failed_polls(context):
             try:
-                with failing_for_good():
-                    segment = self._look()
+                with no_retry_for_permanent_errors():
+                    segment = self._find()
             except MoEngageError as error:
                 self._asked_wait = error.retry_after or 0.0
-                self._patience.bear(error, time.time())
+                self._tolerance.record_failure(error, time.time())
                 return PokeReturnValue(is_done=False)
             self._asked_wait = 0.0
-            self._patience.relax(time.time())
+            self._tolerance.record_success(time.time())
         if segment:
-            note_segment_page(self, context, segment.get("id"))
+            set_segment_page(self, context, segment.get("id"))
         self.log.info("Found %s." if segment else "Not there yet: %s.", self._wanted)
         return PokeReturnValue(is_done=segment is not None, xcom_value=segment)
 
@@ -138,14 +144,14 @@ class SegmentExistsSensor(BaseSensorOperator):
         :param event: what the trigger found.
         :return: the segment.
         :raises AirflowFailException: when the trigger met what no waiting can mend.
-        :raises GaveUpWaitingError: when the trigger met trouble for too long.
+        :raises GaveUpWaitingError: when the polls of the trigger have failed for too long.
         :raises AirflowException: when the event is of a version that this one does not know.
         """
         # The event went through the metadata database, and may be that of an older version of the trigger.
         match event:
             case {"status": "found", "segment": dict(segment)}:
                 self.log.info("Found %s.", self._wanted)
-                note_segment_page(self, context, segment.get("id"))
+                set_segment_page(self, context, segment.get("id"))
                 return segment
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)
@@ -172,7 +178,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         interval = float(super()._get_next_poke_interval(started_at, run_duration, poke_count))
         return max(interval, min(self._asked_wait, self.timeout - run_duration()))
 
-    def _look(self) -> dict[str, Any] | None:
+    def _find(self) -> dict[str, Any] | None:
         try:
             return self.hook.client.find_segment(segment_id=self.segment_id, name=self.name)
         except AuthenticationError as error:
@@ -193,29 +199,29 @@ class SegmentExistsSensor(BaseSensorOperator):
         return wanted(self.segment_id, self.name)
 
     @cached_property
-    def _patience(self) -> Patience:
-        return Patience(self._wanted, self.log)
+    def _tolerance(self) -> FailureTolerance:
+        return FailureTolerance(self._wanted, self.log)
 
     @contextmanager
-    def _remembering_trouble(self, context: Context) -> Iterator[None]:
-        """Keep trouble between two pokes of the mode reschedule, each of which is a process of its own."""
+    def _keeping_failed_polls(self, context: Context) -> Iterator[None]:
+        """Keep the failed polls between two pokes of the mode reschedule, each of which is a process of its own."""
         store = context.get("task_state_store") if self.reschedule else None
         if store is None:
             yield
             return
         # What an earlier try of the task has met is over: it failed of it, or somebody has cleared the task since.
-        key = f"{_TROUBLE}_{context['ti'].try_number}"
-        before = self._patience.trouble = Trouble.remembered(store.get(key))
+        key = f"{_FAILED_POLLS}_{context['ti'].try_number}"
+        before = self._tolerance.failed = FailedPolls.from_json(store.get(key))
         yield
-        if self._patience.trouble:
-            store.set(key, asdict(self._patience.trouble))
+        if self._tolerance.failed:
+            store.set(key, asdict(self._tolerance.failed))
         elif before:
             store.delete(key)
 
     def _defer(self) -> None:
         from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
 
-        self.log.info("Looking for %s every %g s from the triggerer.", self._wanted, self.poke_interval)
+        self.log.info("Polling for %s every %g s from the triggerer.", self._wanted, self.poke_interval)
         self.defer(
             trigger=SegmentExistsTrigger(
                 segment_id=self.segment_id,

@@ -15,13 +15,13 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
 from airflow_provider_moengage.client.limits import GET_BY_ID, LIST
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.triggers.listing import Listing, ListSharingTrigger, list_all, newest
-from airflow_provider_moengage.triggers.looking import looks
-from airflow_provider_moengage.waiting import LONGEST_TROUBLE, GaveUpWaitingError, Patience, wanted
+from airflow_provider_moengage.segments.tolerance import TOLERATED_SECONDS, FailureTolerance, GaveUpWaitingError, wanted
+from airflow_provider_moengage.triggers.polling import poll_forever
+from airflow_provider_moengage.triggers.shared_list import Listing, SharedListTrigger, list_all, newest
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.arrivals import Known
     from airflow_provider_moengage.client import MoEngageClient
+    from airflow_provider_moengage.segments.watermark import Watermark
 
 # Up to Airflow 3.3 a DAG run gets what has come until the first event that has no run yet. One that follows on its
 # heels has to wait for yet another (apache/airflow#54659). A scheduler that takes longer than this counts as dead.
@@ -31,13 +31,13 @@ _SECONDS_BETWEEN_EVENTS = 30.0
 _SECONDS_UNTIL_SENT = 2.0
 
 
-class SegmentExistsTrigger(ListSharingTrigger):
+class SegmentExistsTrigger(SharedListTrigger):
     """
     Fire when a segment exists, by its id or by its exact name. Only reads.
 
     On Airflow 3.3 all triggers that wait for names with the same connection and interval share one stream: one list
     request an interval, however many they are. A :class:`SegmentCreatedTrigger` shares it too. Those of a triggerer
-    that look for themselves take turns where MoEngage's rate limit does not suffice for all.
+    that poll for themselves do so one after another where MoEngage's rate limit does not suffice for all.
 
     Fires ``{"status": "found", "segment": {...}}``, or ``{"status": "failed", "message": ...}`` for what no waiting
     mends. A rate limit, a failing server or a broken network counts as "not yet"; when nothing else comes for six
@@ -47,7 +47,7 @@ class SegmentExistsTrigger(ListSharingTrigger):
     :param segment_id: id of the segment; either this or the name.
     :param name: exact name of the segment; either this or the id.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
-    :param poll_interval: seconds between two looks at least, and before the first.
+    :param poll_interval: seconds between two polls at least, and before the first.
     """
 
     # An event trigger of an asset belongs to no task and so to no queue; this one waits for a task.
@@ -66,7 +66,7 @@ class SegmentExistsTrigger(ListSharingTrigger):
         self.name = name
         self.moengage_conn_id = moengage_conn_id
         self.poll_interval = poll_interval
-        self._patience = Patience(wanted(segment_id, name), self.log)
+        self._tolerance = FailureTolerance(wanted(segment_id, name), self.log)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -95,9 +95,9 @@ class SegmentExistsTrigger(ListSharingTrigger):
             return client.find_segment(segment_id=self.segment_id, name=self.name)
 
         call = LIST if self.segment_id is None else GET_BY_ID
-        async with aclosing(looks(self.moengage_conn_id, self.poll_interval, find, call)) as stream:
-            async for seen in stream:
-                if event := self._event_of(seen):
+        async with aclosing(poll_forever(self.moengage_conn_id, self.poll_interval, find, call)) as stream:
+            async for answer in stream:
+                if event := self._event_of(answer):
                     yield event
                     return
 
@@ -120,26 +120,27 @@ class SegmentExistsTrigger(ListSharingTrigger):
         :param shared_stream: what :meth:`open_shared_stream` yields.
         :return: one event.
         """
-        async for seen in shared_stream:
-            if event := self._event_of(seen if isinstance(seen, MoEngageError) else seen.by_name.get(str(self.name))):
+        async for listing in shared_stream:
+            answer = listing if isinstance(listing, MoEngageError) else listing.by_name.get(str(self.name))
+            if event := self._event_of(answer):
                 yield event
                 return
 
-    def _event_of(self, seen: dict[str, Any] | MoEngageError | None) -> TriggerEvent | None:
-        """Decide what one look means: there, not yet, or never."""
-        if not isinstance(seen, MoEngageError):
-            self._patience.relax(time.time())
-            return TriggerEvent({"status": "found", "segment": seen}) if seen else None
-        if not seen.retryable:
-            return TriggerEvent({"status": "failed", "message": str(seen)})
+    def _event_of(self, answer: dict[str, Any] | MoEngageError | None) -> TriggerEvent | None:
+        """Decide what the answer to one poll means: there, not yet, or never."""
+        if not isinstance(answer, MoEngageError):
+            self._tolerance.record_success(time.time())
+            return TriggerEvent({"status": "found", "segment": answer}) if answer else None
+        if not answer.retryable:
+            return TriggerEvent({"status": "failed", "message": str(answer)})
         try:
-            self._patience.bear(seen, time.time())
+            self._tolerance.record_failure(answer, time.time())
         except GaveUpWaitingError as error:
             return TriggerEvent({"status": "gave_up", "message": str(error)})
         return None
 
 
-class SegmentCreatedTrigger(ListSharingTrigger):
+class SegmentCreatedTrigger(SharedListTrigger):
     """
     Fire for every segment that somebody creates, once for each: for an ``AssetWatcher``. Only reads.
 
@@ -148,10 +149,10 @@ class SegmentCreatedTrigger(ListSharingTrigger):
     its ``triggering_asset_events``. Between two events it waits for half a minute, so that each has a DAG run of its
     own; where the scheduler was away or the DAG paused, several may share one.
 
-    On Airflow 3.3 the asset's state store keeps what is known. After a restart of the triggerer the watch goes on where
+    On Airflow 3.3 the asset's state store keeps the watermark. After a restart of the triggerer the watch goes on where
     it was: what was created meanwhile is new, and nothing is fired again. An event is written down some two seconds
     after it was fired, when Airflow has it, so that none is lost: a triggerer that stops meanwhile fires it once more.
-    What is kept belongs to the asset, and ends with it. Before Airflow 3.3, and when several assets have the same
+    The watermark belongs to the asset, and ends with it. Before Airflow 3.3, and when several assets have the same
     watcher, each start of the trigger begins a new watch.
 
     Errors, a refused key included, never end the watch. They are logged when they change and every six hours; once the
@@ -160,7 +161,7 @@ class SegmentCreatedTrigger(ListSharingTrigger):
     :param name_pattern: a glob that the segment's name matches when it is first seen, such as ``camp_*``; in upper
         and lower case as written. ``*`` for all.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
-    :param poll_interval: seconds between two looks, and before the first.
+    :param poll_interval: seconds between two polls, and before the first.
     """
 
     def __init__(
@@ -174,8 +175,8 @@ class SegmentCreatedTrigger(ListSharingTrigger):
         self.name_pattern = name_pattern
         self.moengage_conn_id = moengage_conn_id
         self.poll_interval = poll_interval
-        self._patience = self._new_patience()
-        self._kept: Known | None = None
+        self._tolerance = self._new_tolerance()
+        self._saved: Watermark | None = None
         self._warnings: set[str] = set()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -188,7 +189,7 @@ class SegmentCreatedTrigger(ListSharingTrigger):
         :return: the class's path and its arguments, names only.
         :raises InvalidInputError: when an argument cannot work.
         """
-        from airflow_provider_moengage.selection import check_pattern
+        from airflow_provider_moengage.segments.criteria import check_pattern
 
         check_pattern("name_pattern", self.name_pattern)
         if not isinstance(self.poll_interval, (int, float)) or not self.poll_interval > 0:
@@ -209,7 +210,7 @@ class SegmentCreatedTrigger(ListSharingTrigger):
         :return: an event for each new segment.
         """
         async with (
-            aclosing(looks(self.moengage_conn_id, self.poll_interval, list_all, LIST)) as stream,
+            aclosing(poll_forever(self.moengage_conn_id, self.poll_interval, list_all, LIST)) as stream,
             aclosing(self.filter_shared_stream(stream)) as events,
         ):
             async for event in events:
@@ -224,39 +225,39 @@ class SegmentCreatedTrigger(ListSharingTrigger):
         :param shared_stream: what :meth:`open_shared_stream` yields.
         :return: an event for each new segment.
         """
-        from airflow_provider_moengage.arrivals import Known
+        from airflow_provider_moengage.segments.watermark import Watermark
 
-        begun = Known.before(time.time())
-        known = await self._recall(begun)
+        begun = Watermark.at_start(time.time())
+        watermark = await self._load(begun)
         async with aclosing(newest(shared_stream)) as stream:
-            async for seen in stream:
-                if isinstance(seen, MoEngageError):
-                    self._bear(seen)
+            async for listing in stream:
+                if isinstance(listing, MoEngageError):
+                    self._record_failure(listing)
                     continue
-                self._patience.relax(time.time())
-                known = known or await self._recall(begun)
-                if known is None:
+                self._tolerance.record_success(time.time())
+                watermark = watermark or await self._load(begun)
+                if watermark is None:
                     continue
                 # A long list takes milliseconds, which are not the event loop's to spend.
-                look = await asyncio.to_thread(known.after, seen.segments, self.name_pattern, time.time())
-                self._warn(set(look.warnings))
-                for segment in look.created:
+                found = await asyncio.to_thread(watermark.new_among, listing.segments, self.name_pattern, time.time())
+                self._warn(set(found.warnings))
+                for segment in found.created:
                     yield TriggerEvent(segment.as_arguments())
-                    known = known.including(segment)
-                    await self._keep_after_event(known)
+                    watermark = watermark.including(segment)
+                    await self._save_after_event(watermark)
                     await asyncio.sleep(_SECONDS_BETWEEN_EVENTS - _SECONDS_UNTIL_SENT)
-                known = look.known
-                await self._keep(known)
+                watermark = found.watermark
+                await self._save(watermark)
 
-    async def _recall(self, begun: Known) -> Known | None:
+    async def _load(self, begun: Watermark) -> Watermark | None:
         """Read what an earlier watch has left, and begin a new one if there is none; None when Airflow cannot tell."""
-        from airflow_provider_moengage.arrivals import Known
+        from airflow_provider_moengage.segments.watermark import Watermark
 
         store = self._store()
         if store is None:
             return begun
         try:
-            kept = await store.aget(self._key)
+            saved = await store.aget(self._key)
         except ValueError:
             self.log.warning(
                 "Several assets have the same watcher (%r), so that nothing is kept of it when the triggerer restarts. "
@@ -266,22 +267,22 @@ class SegmentCreatedTrigger(ListSharingTrigger):
             self.asset_state_store = None
             return begun
         except Exception:
-            self.log.exception("Could not read which segments are known. It is tried again at the next look.")
+            self.log.exception("Could not read the watermark of new segments. It is tried again at the next poll.")
             return None
-        self._kept = Known.remembered(kept)
-        if self._kept is None:
-            await self._keep(begun)
-        return self._kept or begun
+        self._saved = Watermark.from_json(saved)
+        if self._saved is None:
+            await self._save(begun)
+        return self._saved or begun
 
-    async def _keep_after_event(self, known: Known) -> None:
+    async def _save_after_event(self, watermark: Watermark) -> None:
         """
-        Keep that a segment is known as soon as its event cannot be lost any more.
+        Save that a segment is not new any more as soon as its event cannot be lost.
 
         An event waits in the triggerer's process until its loop has the answer to what it sent before, and for a second
-        at most. Its supervisor, which stores events and what is kept, answers in turn: once it has answered this read,
+        at most. Its supervisor, which stores events and watermarks, answers in turn: once it has answered this read,
         it has answered the loop as well, and what is written two seconds later stands in line behind the event.
 
-        Nor is anything kept when the trigger is cancelled here. A triggerer that stops, however gracefully, sends no
+        Nor is anything saved when the trigger is cancelled here. A triggerer that stops, however gracefully, sends no
         more events, so that this one may be lost; and it gets no more answers by the time it cancels its triggers, so
         that to write would hold it up until it is killed.
         """
@@ -289,19 +290,19 @@ class SegmentCreatedTrigger(ListSharingTrigger):
             with suppress(Exception):  # an error is an answer
                 await store.aget(self._key)
         await asyncio.sleep(min(_SECONDS_UNTIL_SENT, _SECONDS_BETWEEN_EVENTS))
-        await self._keep(known)
+        await self._save(watermark)
 
-    async def _keep(self, known: Known) -> None:
-        """Keep what is known, unless it is kept already; what could not be kept is kept after the next look."""
+    async def _save(self, watermark: Watermark) -> None:
+        """Save the watermark, unless it is saved already; what could not be saved is saved after the next poll."""
         store = self._store()
-        if store is None or known == self._kept:
+        if store is None or watermark == self._saved:
             return
         try:
-            await store.aset(self._key, known.as_json())
+            await store.aset(self._key, watermark.as_json())
         except Exception:
-            self.log.exception("Could not keep which segments are known. It is tried again after the next look.")
+            self.log.exception("Could not save the watermark of new segments. It is tried again after the next poll.")
         else:
-            self._kept = known
+            self._saved = watermark
 
     def _store(self) -> Any:
         """Give the state store of the asset that is watched for; None before Airflow 3.3."""
@@ -309,24 +310,24 @@ class SegmentCreatedTrigger(ListSharingTrigger):
 
     @property
     def _key(self) -> str:
-        """Name what is kept: several watchers of one asset keep it apart, and it outlives a change of the interval."""
+        """Name what is saved: several watchers of one asset keep it apart, and it outlives a change of the interval."""
         watched = json.dumps([self.moengage_conn_id, self.name_pattern])
         return f"moengage_segments_created_{hashlib.sha256(watched.encode()).hexdigest()[:16]}"
 
-    def _new_patience(self) -> Patience:
-        return Patience(f"new segments named {self.name_pattern!r}", self.log)
+    def _new_tolerance(self) -> FailureTolerance:
+        return FailureTolerance(f"new segments named {self.name_pattern!r}", self.log)
 
-    def _bear(self, error: MoEngageError) -> None:
+    def _record_failure(self, error: MoEngageError) -> None:
         try:
-            self._patience.bear(error, time.time())
+            self._tolerance.record_failure(error, time.time())
         except GaveUpWaitingError:
             self.log.error(  # noqa: TRY400 - its traceback tells nothing
-                "No look for new segments named %r has succeeded for %g hours; looking goes on. The last cause: %s",
+                "No poll for new segments named %r has succeeded for %g hours; polling goes on. The last cause: %s",
                 self.name_pattern,
-                LONGEST_TROUBLE / 3_600,
+                TOLERATED_SECONDS / 3_600,
                 error,
             )
-            self._patience = self._new_patience()
+            self._tolerance = self._new_tolerance()
 
     def _warn(self, warnings: set[str]) -> None:
         for warning in sorted(warnings - self._warnings):

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from airflow_provider_moengage.operators.segments import ArchiveSegmentsOperator
+from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator
 
 MIB = 1024 * 1024
 # On Linux it counts in KiB, elsewhere in bytes.

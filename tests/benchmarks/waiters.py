@@ -27,7 +27,7 @@ from tests.support import Clock
 # Often enough to see what lasts, and so seldom that it is not what the processor does.
 SECONDS_BETWEEN_BEATS = 0.02
 # Those of the provider that ask for the time.
-ON_THE_CLOCK = ("client.retry", "client.transport", "triggers.looking", "triggers.segments")
+ON_THE_CLOCK = ("client.retry", "client.transport", "triggers.polling", "triggers.segments")
 
 
 def main() -> None:

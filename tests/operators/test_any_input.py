@@ -164,7 +164,7 @@ def test_any_template(case: Case) -> None:
     case=cases(text=st.text(st.sampled_from(list("{}'\"-% Moe#XY[]|\n")), max_size=200), size=st.sampled_from([1, 500]))
 )
 def test_any_text_is_looked_through_in_time(case: Case) -> None:
-    from airflow_provider_moengage.templates import put_back, take_out
+    from airflow_provider_moengage.operators.templating import put_back, take_out
 
     text = case.text * case.size
     template, expressions = take_out(text)

@@ -18,20 +18,20 @@ from pathlib import Path
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred, task
+from airflow_provider_moengage.bulk import SegmentsFailedError
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
 from airflow_provider_moengage import bulk
-from airflow_provider_moengage.assets import create_asset
-from airflow_provider_moengage.bulk import SegmentsFailedError
+from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import RateLimitError
-from airflow_provider_moengage.operators.segments import (
+from airflow_provider_moengage.operators.bulk import (
     ArchiveSegmentsOperator,
     ListSegmentsOperator,
-    UnarchiveSegmentOperator,
     UnarchiveSegmentsOperator,
 )
+from airflow_provider_moengage.operators.segments import UnarchiveSegmentOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.any_values import ANYTHING, Case, cases, executed, many
 from tests.support import UNKNOWN_ID, client_of, new_dag
@@ -519,7 +519,7 @@ KILLED = """
 import json, pathlib, signal, sys, threading
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow_provider_moengage.client import MoEngageClient
-from airflow_provider_moengage.operators.segments import ArchiveSegmentsOperator
+from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator
 
 archive = MoEngageClient.archive_segment
 

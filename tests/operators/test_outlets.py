@@ -12,7 +12,7 @@ from airflow.utils.session import create_session
 from packaging.version import Version
 from sqlalchemy import delete, select
 
-from airflow_provider_moengage.assets import create_asset
+from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
     UnarchiveSegmentOperator,

@@ -135,7 +135,7 @@ def test_a_silent_workspace_keeps_no_other_waiting(sandbox, monkeypatch):
 
 
 def test_those_who_wait_for_ids_share_a_client_and_let_go_of_it(sandbox):
-    from airflow_provider_moengage.triggers import looking
+    from airflow_provider_moengage.triggers import polling
 
     ids = [sandbox.add_segment(name=f"camp {number}")["id"] for number in range(20)]
 
@@ -147,7 +147,7 @@ def test_those_who_wait_for_ids_share_a_client_and_let_go_of_it(sandbox):
 
     assert [event.payload["segment"]["id"] for event in events] == ids
     assert len({request.connection for request in sandbox.requests}) <= 4
-    assert looking._workspaces == {}
+    assert polling._pollers == {}
 
 
 @pytest.mark.parametrize("sandbox", ["seeds"], indirect=True)
@@ -192,7 +192,7 @@ def test_who_is_refused_with_a_key_of_before_looks_again(sandbox, monkeypatch):
 
 @pytest.mark.parametrize("given", [{"name": "camp"}, {"segment_id": UNKNOWN_ID}])
 def test_a_cancelled_wait_leaves_nothing_behind(sandbox, given):
-    from airflow_provider_moengage.triggers import looking
+    from airflow_provider_moengage.triggers import polling
 
     async def cancel_in_the_middle():
         sandbox.fail_next(delay=0.2)
@@ -201,7 +201,7 @@ def test_a_cancelled_wait_leaves_nothing_behind(sandbox, given):
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
-        assert looking._workspaces == {}
+        assert polling._pollers == {}
         while looking_threads():  # noqa: ASYNC110 - each ends with the look that it is in
             await asyncio.sleep(0.01)
 

@@ -112,7 +112,7 @@ class TestTrouble:
         assert len(sandbox.requests) == 1
 
     def test_never_looks_twice_a_second(self, sandbox, monkeypatch):
-        monkeypatch.setattr("airflow_provider_moengage.triggers.looking.SHORTEST_INTERVAL", 3_600)
+        monkeypatch.setattr("airflow_provider_moengage.triggers.polling.SHORTEST_INTERVAL", 3_600)
 
         async def wait_a_little():
             with pytest.raises(asyncio.TimeoutError):

@@ -9,7 +9,8 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.providers.http.operators.http import HttpOperator
 from airflow.sdk import DAG, task
 
-from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator, ArchiveSegmentsOperator
+from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator
+from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator
 
 AT_ONCE = conf.getint("core", "parallelism")
 MOST_SEGMENTS = 10_000

@@ -1,4 +1,4 @@
-"""The stream that all triggers which look at a workspace's whole list share on Airflow 3.3."""
+"""The stream that all triggers which poll a workspace's whole list share on Airflow 3.3."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 
 from airflow_provider_moengage.client.limits import LIST
-from airflow_provider_moengage.triggers.looking import looks
+from airflow_provider_moengage.triggers.polling import poll_forever
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
     from airflow_provider_moengage.client.errors import MoEngageError
 
-Seen = TypeVar("Seen")
+Item = TypeVar("Item")
 
 
 class Listing(NamedTuple):
@@ -25,7 +25,7 @@ class Listing(NamedTuple):
     All segments of a workspace, as one request has listed them.
 
     :param segments: in the order of the answer.
-    :param by_name: by their names; of several with the same, the first. Made once for the thousand that look here.
+    :param by_name: by their names; of several with the same, the first. Made once for the thousand that wait here.
     """
 
     segments: list[dict[str, Any]]
@@ -46,19 +46,19 @@ def list_all(client: MoEngageClient) -> Listing:
     return Listing(segments, by_name)
 
 
-async def newest(stream: AsyncIterator[Seen]) -> AsyncGenerator[Seen, None]:
+async def newest(stream: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
     """
-    Skip what is out of date: whoever takes its time over one look gets the last one next, and nothing piles up.
+    Skip what is out of date: whoever takes its time over one item gets the last one next, and nothing piles up.
 
-    :param stream: what others look at as well.
+    :param stream: what others read as well.
     :return: the newest of what it has yielded, each once.
     """
-    last: deque[Seen] = deque(maxlen=1)
+    last: deque[Item] = deque(maxlen=1)
     moved = asyncio.Event()
 
     async def follow() -> None:
-        async for seen in stream:
-            last.append(seen)
+        async for item in stream:
+            last.append(item)
             moved.set()
 
     follower = asyncio.create_task(follow())
@@ -75,7 +75,7 @@ async def newest(stream: AsyncIterator[Seen]) -> AsyncGenerator[Seen, None]:
         await asyncio.wait([follower])
 
 
-class ListSharingTrigger(BaseEventTrigger):
+class SharedListTrigger(BaseEventTrigger):
     """
     A trigger that can do with the list of all segments.
 
@@ -102,6 +102,8 @@ class ListSharingTrigger(BaseEventTrigger):
         :param kwargs: the arguments of one of the triggers; the connection and the interval are those of all.
         :return: each time the segments, or the error: a stream that raises fails everybody on it.
         """
-        async with aclosing(looks(kwargs["moengage_conn_id"], kwargs["poll_interval"], list_all, LIST)) as stream:
-            async for seen in stream:
-                yield seen
+        async with aclosing(
+            poll_forever(kwargs["moengage_conn_id"], kwargs["poll_interval"], list_all, LIST)
+        ) as stream:
+            async for listing in stream:
+                yield listing

@@ -10,9 +10,9 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred, task
 
+from airflow_provider_moengage.operators.bulk import ListSegmentsOperator
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
-    ListSegmentsOperator,
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )

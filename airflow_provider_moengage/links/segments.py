@@ -30,7 +30,7 @@ class SegmentLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """
-        Give the address that the task has noted. Calls nothing of MoEngage.
+        Give the address that the task has set. Calls nothing of MoEngage.
 
         :param operator: the task's operator.
         :param ti_key: the task instance.
@@ -45,9 +45,9 @@ class SegmentLink(BaseOperatorLink):
         return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
 
 
-def note_segment_page(task: Any, context: Context, segment_id: object) -> None:
+def set_segment_page(task: Any, context: Context, segment_id: object) -> None:
     """
-    Note where people see a segment, for :class:`SegmentLink`. Never raises.
+    Set where people see a segment, for :class:`SegmentLink`. Never raises.
 
     :param task: the operator or sensor, which has a ``hook``.
     :param context: the task's context.

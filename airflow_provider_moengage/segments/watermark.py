@@ -1,7 +1,7 @@
 """
-Which segments are new since the last look. Pure: no request, no log.
+Which segments are new since the last poll. Pure: no request, no log.
 
-What is remembered does not grow: a moment before which nothing is new, and the ids of what was created after it.
+A watermark does not grow: a moment before which nothing is new, and the ids of what was created after it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import pendulum
 
-from airflow_provider_moengage.selection import Criteria, ListedSegment, select
+from airflow_provider_moengage.segments.criteria import Criteria
+from airflow_provider_moengage.segments.selection import ListedSegment, select
 
 # The clocks of Airflow and of MoEngage differ, and MoEngage may cut a time of creation to whole seconds.
 _CLOCK_DIFFERENCE = timedelta(minutes=1)
@@ -22,22 +23,22 @@ _CLOCK_DIFFERENCE = timedelta(minutes=1)
 _LATEST = timedelta(days=1)
 
 
-class Look(NamedTuple):
+class NewSegments(NamedTuple):
     """
-    What one look has seen.
+    What one poll has found.
 
     :param created: the new segments, the oldest first.
-    :param known: what is known when all of them have been told.
+    :param watermark: the watermark once an event was fired for all of them.
     :param warnings: a sentence for each segment that may be new and cannot be read.
     """
 
     created: list[ListedSegment]
-    known: Known
+    watermark: Watermark
     warnings: list[str]
 
 
 @dataclass(frozen=True)
-class Known:
+class Watermark:
     """
     The segments that are not new.
 
@@ -49,9 +50,9 @@ class Known:
     ids: Mapping[str, pendulum.DateTime]
 
     @classmethod
-    def before(cls, now: float) -> Known:
+    def at_start(cls, now: float) -> Watermark:
         """
-        Know all that exists when a watch begins.
+        Begin a watch: what exists by then is not new.
 
         :param now: when it begins, in epoch seconds.
         :return: all that was created before, a minute left for clocks that differ.
@@ -59,15 +60,15 @@ class Known:
         return cls(pendulum.from_timestamp(now) - _CLOCK_DIFFERENCE, {})
 
     @classmethod
-    def remembered(cls, kept: Any) -> Known | None:
+    def from_json(cls, saved: Any) -> Watermark | None:
         """
         Undo :meth:`as_json`.
 
-        :param kept: what was kept, perhaps by another version; None for nothing.
-        :return: what is known, or None when this version cannot read it.
+        :param saved: what was saved, perhaps by another version; None for nothing.
+        :return: the watermark, or None when this version cannot read it.
         """
         try:
-            match kept:
+            match saved:
                 case {"since": str(since), "ids": dict(ids)}:
                     return cls(_moment(since), {segment_id: _moment(created) for segment_id, created in ids.items()})
         except (TypeError, ValueError):
@@ -83,17 +84,17 @@ class Known:
         ids = {segment_id: created.isoformat() for segment_id, created in self.ids.items()}
         return {"since": self.since.isoformat(), "ids": ids}
 
-    def after(self, segments: Iterable[dict[str, Any]], name_pattern: str, now: float) -> Look:
+    def new_among(self, segments: Iterable[dict[str, Any]], name_pattern: str, now: float) -> NewSegments:
         """
-        Look at the segments that are there.
+        Tell the new segments from the rest.
 
-        A segment is looked at once, under the name that it has then: to rename it later does not create it. One that
-        is missing for a while, or was archived, is not new when it is back.
+        A segment counts once, under the name that it has then: to rename it later does not create it. One that is
+        missing for a while, or was archived, is not new when it is back.
 
         :param segments: all of the workspace, as the client lists them.
         :param name_pattern: a glob for the names of those that are wanted.
         :param now: the time, in epoch seconds.
-        :return: what is new. What is known stays the same when nothing has come.
+        :return: what is new. The watermark stays the same when nothing has come.
         """
         everything = list(segments)
         moment = pendulum.from_timestamp(now)
@@ -102,17 +103,17 @@ class Known:
         wanted = select(everything, Criteria(as_of=moment, name_pattern=name_pattern))
         # An id that is listed twice is one segment.
         created = {segment.segment_id: segment for segment in wanted.segments if segment.segment_id in new}
-        known = _shortened(Known(self.since, {**self.ids, **new}), moment) if new else self
-        return Look(list(created.values()), known, list(wanted.warnings()))
+        watermark = _shortened(Watermark(self.since, {**self.ids, **new}), moment) if new else self
+        return NewSegments(list(created.values()), watermark, list(wanted.warnings()))
 
-    def including(self, segment: ListedSegment) -> Known:
+    def including(self, segment: ListedSegment) -> Watermark:
         """
-        Know one more.
+        Count one more as not new.
 
         :param segment: one that was new.
-        :return: what is known with it.
+        :return: the watermark with it.
         """
-        return Known(self.since, {**self.ids, segment.segment_id: segment.created})
+        return Watermark(self.since, {**self.ids, segment.segment_id: segment.created})
 
 
 def _moment(text: str) -> pendulum.DateTime:
@@ -122,6 +123,6 @@ def _moment(text: str) -> pendulum.DateTime:
     return pendulum.instance(moment)
 
 
-def _shortened(known: Known, now: pendulum.DateTime) -> Known:
-    since = max(known.since, now - _LATEST)
-    return Known(since, {segment_id: created for segment_id, created in known.ids.items() if created >= since})
+def _shortened(watermark: Watermark, now: pendulum.DateTime) -> Watermark:
+    since = max(watermark.since, now - _LATEST)
+    return Watermark(since, {segment_id: created for segment_id, created in watermark.ids.items() if created >= since})

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
-from airflow_provider_moengage.selection import MOST_ROWS, check_pattern, criteria_of, select
+from airflow_provider_moengage.segments.criteria import check_pattern, criteria_of
+from airflow_provider_moengage.segments.selection import MOST_ROWS, select
 from tests.any_values import ANY_CHARACTERS, ANYTHING, JSON_VALUES, TREACHEROUS_TEXTS, Case, cases, many, outcome_of
 
 NOW = pendulum.datetime(2026, 5, 31, 12)

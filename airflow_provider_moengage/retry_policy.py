@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def failing_for_good() -> Iterator[None]:
+def no_retry_for_permanent_errors() -> Iterator[None]:
     """
     Fail the task without a retry for what no retry can mend, and leave the rest to Airflow's own retries.
 

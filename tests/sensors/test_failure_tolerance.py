@@ -16,9 +16,9 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseSensor
 from packaging.version import Version
 
 from airflow_provider_moengage.sandbox import Sandbox
+from airflow_provider_moengage.segments.tolerance import GaveUpWaitingError
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
 from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
-from airflow_provider_moengage.waiting import GaveUpWaitingError
 from tests.support import NOTHING, UNKNOWN_ID, new_dag
 
 HAS_STORE = Version(version("apache-airflow")) >= Version("3.3")
@@ -46,7 +46,7 @@ def naps(clock, sandbox, monkeypatch):
 
     base = sys.modules[BaseSensorOperator.__module__]
     monkeypatch.setattr(base, "time", types.SimpleNamespace(sleep=nap, monotonic=clock.monotonic))
-    looking = sys.modules["airflow_provider_moengage.triggers.looking"]
+    looking = sys.modules["airflow_provider_moengage.triggers.polling"]
     monkeypatch.setattr(looking, "asyncio", types.SimpleNamespace(**{**vars(asyncio), "sleep": async_nap}))
     return naps
 

@@ -7,7 +7,7 @@ import pytest
 from airflow.providers.common.compat.sdk import literal
 
 from airflow_provider_moengage.operators.segments import UpdateSegmentOperator
-from airflow_provider_moengage.templates import put_back, take_out
+from airflow_provider_moengage.operators.templating import put_back, take_out
 from tests.support import UNKNOWN_ID, new_dag
 
 MOENGAGE = [

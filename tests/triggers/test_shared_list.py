@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from airflow_provider_moengage.triggers.listing import newest
+from airflow_provider_moengage.triggers.shared_list import newest
 
 
 async def looks(count, taken):

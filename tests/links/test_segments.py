@@ -14,11 +14,10 @@ from packaging.version import Version
 from sqlalchemy import select
 
 from airflow_provider_moengage.client.datacenters import DATA_CENTERS
-from airflow_provider_moengage.links import SegmentLink, note_segment_page, segment_page
+from airflow_provider_moengage.links.segments import SegmentLink, segment_page, set_segment_page
+from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator, ListSegmentsOperator
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
-    ArchiveSegmentsOperator,
-    ListSegmentsOperator,
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
@@ -73,7 +72,7 @@ def noted(monkeypatch):
         fields = {"conn_type": "moengage", "login": "WS", "password": "a-key", **connection}
         monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(fields))
         operator = ArchiveSegmentOperator(task_id="archive", name="camp")
-        note_segment_page(operator, {}, UNKNOWN_ID)
+        set_segment_page(operator, {}, UNKNOWN_ID)
         return operator.segment_page
 
     return note
@@ -264,9 +263,9 @@ def test_an_xcom_that_cannot_be_kept_fails_no_task(sandbox, segment_id, monkeypa
         def xcom_push(self, **_):
             raise OSError("the bucket is gone")
 
-    monkeypatch.setattr("airflow_provider_moengage.links.AIRFLOW_V_3_0_PLUS", False)
+    monkeypatch.setattr("airflow_provider_moengage.links.segments.AIRFLOW_V_3_0_PLUS", False)
     operator = ArchiveSegmentOperator(task_id="archive", name="camp", segment_id=segment_id)
-    note_segment_page(operator, {"ti": BrokenTaskInstance()}, segment_id)
+    set_segment_page(operator, {"ti": BrokenTaskInstance()}, segment_id)
     assert operator.segment_page.startswith(sandbox.url)
 
 

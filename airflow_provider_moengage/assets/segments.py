@@ -96,7 +96,7 @@ def has_segments(outlets: Iterable[Any]) -> bool:
 
 def check_outlets(outlets: Iterable[Any], workspace_id: str, segment_id: str | None) -> None:
     """
-    Keep a task from telling that a segment has changed which it does not change.
+    Keep a task from an event for a segment that it does not change.
 
     :param outlets: the outlets of a task; those that are no segments pass.
     :param workspace_id: the workspace in which it changes a segment. An outlet of another one only makes a warning:
@@ -123,7 +123,7 @@ def check_outlets(outlets: Iterable[Any], workspace_id: str, segment_id: str | N
 
 def refuse_outlets(outlets: Iterable[Any]) -> None:
     """
-    Keep a task that changes many segments from telling that a certain one has changed, whatever became of that.
+    Keep a task that changes many segments from an event for a certain one, whatever became of that.
 
     :param outlets: the outlets of a task; those that are no segments pass.
     :raises InvalidInputError: when an outlet is a segment.
@@ -136,7 +136,7 @@ def refuse_outlets(outlets: Iterable[Any]) -> None:
         )
 
 
-def tell_outlets(outlets: Iterable[Any], context: Context, change: dict[str, Any]) -> None:
+def attach_change(outlets: Iterable[Any], context: Context, change: dict[str, Any]) -> None:
     """
     Attach what has changed to the events of a task's outlets: Airflow stores them when the task succeeds.
 

@@ -13,14 +13,14 @@ from airflow_provider_moengage.client.errors import (
     SegmentNotFoundError,
     ServerError,
 )
-from airflow_provider_moengage.failures import MoEngageRetryPolicy, failing_for_good
 from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator
+from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy, no_retry_for_permanent_errors
 from tests.support import new_dag
 
 
 @pytest.mark.parametrize("error", [InvalidInputError("name is blank"), SegmentNotFoundError("not there", status=404)])
 def test_what_no_retry_mends_fails_with_its_sentence(error):
-    with pytest.raises(AirflowFailException) as caught, failing_for_good():
+    with pytest.raises(AirflowFailException) as caught, no_retry_for_permanent_errors():
         raise error
     assert str(caught.value) == str(error)
     assert caught.value.__cause__ is error
@@ -28,7 +28,7 @@ def test_what_no_retry_mends_fails_with_its_sentence(error):
 
 def test_what_waiting_mends_is_left_as_it_is():
     error = RateLimitError("wait", status=429)
-    with pytest.raises(RateLimitError) as caught, failing_for_good():
+    with pytest.raises(RateLimitError) as caught, no_retry_for_permanent_errors():
         raise error
     assert caught.value is error
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from airflow_provider_moengage.assets import convert_asset_to_openlineage, create_asset, sanitize_uri
+from airflow_provider_moengage.assets.segments import convert_asset_to_openlineage, create_asset, sanitize_uri
 from tests.support import UNKNOWN_ID
 
 BEFORE_ASSETS = Version(version("apache-airflow")) < Version("3")

@@ -1,0 +1,1 @@
+"""The assets: segments that DAGs produce and wait for."""

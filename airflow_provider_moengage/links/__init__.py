@@ -1,0 +1,1 @@
+"""The links from a task to what it has changed or found."""

@@ -1,0 +1,240 @@
+"""
+A few calls at once, one for each of many segments, until all are done or something ends the run.
+
+The threads are daemons, and the thread that runs the task only ever waits for them a fraction of a second at a time: a
+signal is heard, and no thread that sleeps before a retry keeps the process alive.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from airflow_provider_moengage.client.errors import (
+    ActiveSegmentLimitError,
+    AuthenticationError,
+    EndpointNotFoundError,
+    MoEngageError,
+    OtherSegmentError,
+    ProxyRefusedError,
+    RateLimitError,
+    RedirectError,
+    TlsError,
+)
+from airflow_provider_moengage.segments.bulk_report import RESULTS, Report, outcome_of
+
+if TYPE_CHECKING:
+    from airflow_provider_moengage.segments.bulk_plan import Segment
+
+PROGRESS_SECONDS = 5.0
+"""Seconds between two progress lines."""
+
+# What was done since then is done once more when the worker is killed without a chance to say goodbye.
+CHECKPOINT_SECONDS = 1.0
+
+SERVER_FAILURES_IN_A_ROW = 20
+"""So many calls in a row that fail through no fault of their segments end a run: nobody is there to answer."""
+
+# How soon a kill is noticed, and how long calls under way may take then, so that they are known to be done.
+_NAP_SECONDS = 0.2
+_GRACE_SECONDS = 0.7
+
+# What every further call would meet too. MoEngage acting on the wrong segment above all must not happen twice.
+_ENDING = (
+    RateLimitError,
+    AuthenticationError,
+    EndpointNotFoundError,
+    RedirectError,
+    TlsError,
+    ProxyRefusedError,
+    OtherSegmentError,
+    ActiveSegmentLimitError,
+)
+
+
+class KilledError(Exception):
+    """The task was asked to end while segments were still waiting. Airflow's own retries carry on with those."""
+
+
+def ends_the_run(error: MoEngageError) -> bool:
+    """
+    Decide whether there is any use in calling for the other segments.
+
+    :param error: what the call for one has raised.
+    :return: True for what every further call would meet too: a rate limit that lasts, a wrong key, a wrong address, an
+        untrusted certificate, a server that takes one segment for another, a workspace that is full.
+    """
+    return isinstance(error, _ENDING)
+
+
+class _Periodic:
+    """Makes a call again and again, the seconds between two of them at least."""
+
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._call = call
+        self._last = time.monotonic()
+
+    def if_due(self) -> None:
+        if time.monotonic() - self._last >= self._seconds:
+            self._call()
+            self._last = time.monotonic()
+
+
+class BulkRun:
+    """
+    Calls for each segment, a few calls at once, and records what became of them.
+
+    :param call: does what is to be done for one segment; raises a MoEngageError when it has not succeeded.
+    :param report: says which segments are left, and gets what became of them.
+    :param concurrency: how many calls at once.
+    :param gone_is_done: whether a segment that is not there any more counts as done.
+    :param is_killed: whether the run is to end; asked all the time, from every thread.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Segment], object],
+        report: Report,
+        *,
+        concurrency: int,
+        gone_is_done: bool = False,
+        is_killed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.report = report
+        self._call = call
+        self._concurrency = concurrency
+        self._gone_is_done = gone_is_done
+        self._is_killed = is_killed
+        self._left = deque(report.untried)
+        # From the threads: a segment with what its call has raised, or None when a thread has ended.
+        self._results: queue.SimpleQueue[tuple[Segment, Exception | None] | None] = queue.SimpleQueue()
+        self._working = 0
+        self._stopping = False
+        self._server_failures = 0
+        self._began = time.monotonic()
+        self._done_before = len(report)
+
+    def run(self, log_progress: Callable[[], None], save_checkpoint: Callable[[], None]) -> None:
+        """
+        Do it, until each segment was called for, or something has ended the run: then ``report.ended_by`` says what.
+
+        :param log_progress: called every 5 seconds, on this thread.
+        :param save_checkpoint: called every second, likewise: writes down what is done.
+        :raises KilledError: when it was killed.
+        """
+        try:
+            self._start()
+            self._collect(_Periodic(PROGRESS_SECONDS, log_progress), _Periodic(CHECKPOINT_SECONDS, save_checkpoint))
+        except BaseException:
+            self._stopping = True
+            self._wait_for_calls_under_way()
+            raise
+
+    def progress(self) -> str:
+        """
+        Say how far it is.
+
+        :return: a line with what is done, of how many, the rate, and the time left.
+        """
+        report, seconds = self.report, time.monotonic() - self._began
+        # What an earlier try has done says nothing about the rate of this one.
+        rate = (len(report) - self._done_before) / seconds if seconds > 0 else 0.0
+        time_left = f"about {_duration(len(report.untried) / rate)} left" if rate else "time left unknown"
+        failed = len(report.of("failed"))
+        failures = f" ({failed} failed)" if failed else ""
+        return f"{len(report)} of {len(report.segments)} segments{failures}, {rate:.1f} a second, {time_left}."
+
+    def summary(self) -> str:
+        """
+        Say what it has come to.
+
+        :return: a line.
+        """
+        report = self.report
+        numbers = [f"{len(report.of(result))} {result}" for result in RESULTS]
+        if report.untried:
+            numbers.append(f"{len(report.untried)} not tried")
+        seconds = _duration(time.monotonic() - self._began)
+        return f"{len(report.segments)} segments in {seconds}: {', '.join(numbers)}."
+
+    def _start(self) -> None:
+        for number in range(min(self._concurrency, len(self._left))):
+            threading.Thread(target=self._work, name=f"moengage-bulk-{number + 1}", daemon=True).start()
+            self._working += 1
+
+    def _work(self) -> None:
+        try:
+            while not self._stopping and not self._is_killed():
+                try:
+                    segment = self._left.popleft()
+                except IndexError:  # none is left
+                    return
+                self._results.put((segment, self._error_of(segment)))
+        finally:
+            self._results.put(None)
+
+    def _error_of(self, segment: Segment) -> Exception | None:
+        try:
+            self._call(segment)
+        except MoEngageError as error:
+            # Here rather than where it is recorded: the other threads are to begin nothing in between.
+            if ends_the_run(error):
+                self._stopping = True
+            # A thousand failures would hold on to the frames of a thousand calls.
+            return error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - the thread that runs the task raises it
+            return error
+        return None
+
+    def _collect(self, *periodic: _Periodic) -> None:
+        while self._working:
+            if self._is_killed():
+                raise KilledError(f"The task was killed. {len(self.report.untried)} segments were not tried.")
+            self._receive(_NAP_SECONDS)
+            for call in periodic:
+                call.if_due()
+
+    def _wait_for_calls_under_way(self) -> None:
+        until = time.monotonic() + _GRACE_SECONDS
+        while self._working and (left := until - time.monotonic()) > 0:
+            self._receive(left)
+
+    def _receive(self, seconds: float) -> None:
+        """Wait for what a thread has done, but not for long."""
+        try:
+            result = self._results.get(timeout=seconds)
+        except queue.Empty:
+            return
+        if result is None:
+            self._working -= 1
+            return
+        segment, error = result
+        if error is not None and not isinstance(error, MoEngageError):
+            raise error
+        self._record(segment, error)
+
+    def _record(self, segment: Segment, error: MoEngageError | None) -> None:
+        self._server_failures = self._server_failures + 1 if error and _is_the_servers(error) else 0
+        if error and (ends_the_run(error) or self._server_failures >= SERVER_FAILURES_IN_A_ROW):
+            self._stopping = True
+            self.report.ended_by = self.report.ended_by or error
+        # A segment that is to come later has been neither changed nor refused.
+        if not isinstance(error, RateLimitError):
+            self.report.record(outcome_of(segment, error, gone_is_done=self._gone_is_done))
+
+
+def _is_the_servers(error: MoEngageError) -> bool:
+    """Tell a failure that has nothing to do with its segment, such as a proxy's refusal: MoEngage's own has a code."""
+    return error.retryable or (type(error) is MoEngageError and not error.code)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

@@ -1,0 +1,81 @@
+"""What a retry of a task need not repeat, kept in Airflow's task state store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_moengage.segments.bulk_plan import Segment
+
+
+class Checkpoint:
+    """
+    Keeps which segments are done from one try of a task to the next.
+
+    A bit for each, since what Airflow keeps for a task is limited to 64 KiB: whoever gives other segments to the next
+    try has all of them done.
+
+    :param store: Airflow's task state store, None where there is none.
+    :param log: where it is said that the store does not work.
+    :param segments: all that are to be done, in their order.
+    :param max_tries: how many tries the task may have, as Airflow counts them. Clearing a task raises it: what was done
+        before that counts no more.
+    """
+
+    _KEY = "moengage_done"
+
+    def __init__(self, store: Any, log: Any, segments: Iterable[Segment], max_tries: int | None) -> None:
+        self._store = store
+        self._log = log
+        self._keys = [segment.key for segment in segments]
+        self._of = {"segments": sha256(repr(self._keys).encode()).hexdigest(), "max_tries": max_tries}
+        self._saved: list[str] = []
+
+    def load(self) -> list[str]:
+        """
+        Read what an earlier try has done.
+
+        :return: keys of segments; none, where none were saved, or not of these segments and tries.
+        """
+        try:
+            saved = None if self._store is None else self._store.get(self._KEY)
+        except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
+            self._log.warning("What an earlier try has done is repeated, since Airflow could not read it: %s", error)
+            saved = None
+        self._saved = self._read(saved)
+        return list(self._saved)
+
+    def save(self, keys: Sequence[str]) -> None:
+        """
+        Write down what is done. A store that fails is no reason to stop: to repeat what is done does no harm.
+
+        :param keys: those of the segments, in their order.
+        """
+        if self._store is None or keys == self._saved:
+            return
+        done = frozenset(keys)
+        bits = sum(1 << index for index, key in enumerate(self._keys) if key in done)
+        try:
+            self._store.set(self._KEY, {**self._of, "done": f"{bits:x}"})
+        except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
+            self._log.warning("A retry will repeat what is done, since Airflow could not write it down: %s", error)
+        else:
+            self._saved = list(keys)
+
+    def clear(self) -> None:
+        """Delete what was saved: all is done."""
+        if not self._saved:
+            return
+        try:
+            self._store.delete(self._KEY)
+        except Exception as error:  # noqa: BLE001 - likewise; it is of these tries only
+            self._log.warning("Airflow could not forget what this task has done: %s", error)
+        self._saved = []
+
+    def _read(self, saved: Any) -> list[str]:
+        if not isinstance(saved, dict) or any(saved.get(key) != value for key, value in self._of.items()):
+            return []
+        bits = int(saved["done"], 16)
+        return [key for index, key in enumerate(self._keys) if bits >> index & 1]
