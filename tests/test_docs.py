@@ -151,7 +151,7 @@ def test_every_link_within_the_pages_leads_somewhere(built):
                 continue
             target = (file.parent / unquote(link.path)).resolve() if link.path else file
             there = target.exists() and (
-                not link.fragment or target not in pages or link.fragment in places(pages[target])
+                not link.fragment or target not in pages or link.fragment in pages[target].places
             )
             if not there:
                 broken.append(f"{file.relative_to(built.resolve())}: {address}")
