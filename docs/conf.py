@@ -14,7 +14,6 @@ import airflow_provider_moengage  # noqa: E402
 project = "airflow-provider-moengage"
 version = release = airflow_provider_moengage.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["mutants.md"]
 
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
-PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name != "mutants.md")
+PAGES = sorted(DOCS.rglob("*.md"))
 """What people read, without the reference, which is made from the docstrings."""
 
 
