@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import parse_qs
 
 from airflow_provider_moengage.sandbox.errors import usual_error
-from airflow_provider_moengage.sandbox.messages import JSON_TYPE, Answer, Request, error_answer
+from airflow_provider_moengage.sandbox.messages import JSON_TYPE, Answer, Request, error_answer, with_headers
 
 FaultKind = Literal["silence", "reset", "lost-answer", "half-body", "html", "empty"]
 
@@ -173,17 +173,6 @@ class FaultQueue:
         """Forget the faults that no request has met yet."""
         with self._lock:
             self._faults.clear()
-
-
-def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
-    """
-    Put headers over others, whatever the case of their names.
-
-    :param headers: those below.
-    :param others: those above.
-    """
-    replaced = {name.lower() for name in others}
-    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **others}
 
 
 def _segments_named_by(request: Request) -> set[str]:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_moengage.sandbox.api import Credentials, SegmentsApi
 from airflow_provider_moengage.sandbox.clock import AdvancingClock, Clock, utc_now
 from airflow_provider_moengage.sandbox.console import Console
-from airflow_provider_moengage.sandbox.control import Control
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
 from airflow_provider_moengage.sandbox.faults import Fault, FaultKind, FaultQueue
 from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
 from airflow_provider_moengage.sandbox.limits import DOCUMENTED_LIMITS, RateLimits
-from airflow_provider_moengage.sandbox.page import SHOWN_REQUESTS, SHOWN_SEGMENTS, Snapshot
 from airflow_provider_moengage.sandbox.server import Log, SandboxServer
+from airflow_provider_moengage.sandbox.service import SandboxService
 from airflow_provider_moengage.sandbox.state import read_state, write_state
 from airflow_provider_moengage.sandbox.workspace import Workspace
 
@@ -78,6 +77,20 @@ class Sandbox:
         self._limits = RateLimits(self._clock, DOCUMENTED_LIMITS if rate_limits else {})
         self._journal = Journal()
         self._faults = FaultQueue()
+        self._service = SandboxService(
+            SegmentsApi(self._workspace, self._credentials, self._dialect, self._limits),
+            Console(
+                self._dialect.name,
+                workspace=self._workspace,
+                limits=self._limits,
+                faults=self._faults,
+                journal=self._journal,
+                clock=self._clock,
+            ),
+            journal=self._journal,
+            faults=self._faults,
+            clock=self._clock,
+        )
         self._server: SandboxServer | None = None
         self._stopped = False
 
@@ -99,21 +112,14 @@ class Sandbox:
         """
         if self._server is not None:
             raise RuntimeError("this sandbox was started before; make another one")
-        self._server = SandboxServer(
-            (self._host, self._port),
-            api=SegmentsApi(self._workspace, self._credentials, self._dialect, self._limits),
-            console=Console(Control(self), self._snapshot),
-            journal=self._journal,
-            faults=self._faults,
-            clock=self._clock,
-            log=self._log,
-        )
+        self._server = SandboxServer((self._host, self._port), self._service, clock=self._clock, log=self._log)
         self._server.start()
 
     def stop(self) -> None:
         """Close all connections and end all threads; a sandbox that does not run stays as it is."""
         if self._server is not None and not self._stopped:
             self._stopped = True
+            self._service.stop()
             self._server.stop()
 
     @property
@@ -315,15 +321,3 @@ class Sandbox:
         state = read_state(Path(path))
         self._workspace.replace_all(state.segments)
         self._clock.move(max(timedelta(), state.ahead - self._clock.ahead))
-
-    def _snapshot(self) -> Snapshot:
-        return Snapshot(
-            url=self.url,
-            dialect=self._dialect.name,
-            now=self.now,
-            ahead=self._clock.ahead,
-            workspace=self._workspace.overview(SHOWN_SEGMENTS),
-            requests=self._journal.last(SHOWN_REQUESTS),
-            faults=self.pending_faults,
-            usage=self._limits.usage(),
-        )
