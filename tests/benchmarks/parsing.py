@@ -21,6 +21,7 @@ from tests.benchmarks.show import table
 
 PROVIDERS = {
     "airflow-provider-moengage": (
+        "airflow_provider_moengage.operators.bulk",
         "airflow_provider_moengage.operators.segments",
         "airflow_provider_moengage.sensors.segments",
     ),

@@ -18,12 +18,10 @@ from pathlib import Path
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred, task
-from airflow_provider_moengage.bulk import SegmentsFailedError
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from airflow_provider_moengage import bulk
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import RateLimitError
 from airflow_provider_moengage.operators.bulk import (
@@ -33,6 +31,8 @@ from airflow_provider_moengage.operators.bulk import (
 )
 from airflow_provider_moengage.operators.segments import UnarchiveSegmentOperator
 from airflow_provider_moengage.sandbox import Sandbox
+from airflow_provider_moengage.segments import bulk_run
+from airflow_provider_moengage.segments.bulk_report import SegmentsFailedError
 from tests.any_values import ANYTHING, Case, cases, executed, many
 from tests.support import UNKNOWN_ID, client_of, new_dag
 
@@ -138,7 +138,7 @@ class TestManySegments:
         assert sandbox.requests == []
 
     def test_progress(self, sandbox, run_dag, monkeypatch):
-        monkeypatch.setattr(bulk, "PROGRESS_SECONDS", 0.2)
+        monkeypatch.setattr(bulk_run, "PROGRESS_SECONDS", 0.2)
         segments = add_segments(sandbox, 40)
         sandbox.fail_next(40, delay=0.1)
         run = run_dag(bulk_dag("progress", segments))
@@ -298,7 +298,7 @@ class TestRetries:
 
     @pytest.mark.parametrize("broken", ["get", "set", "delete", "xcom_push"])
     def test_a_store_that_fails_costs_nothing(self, sandbox, monkeypatch, broken):
-        monkeypatch.setattr(bulk, "KEEP_SECONDS", 0.0)
+        monkeypatch.setattr(bulk_run, "CHECKPOINT_SECONDS", 0.0)
         segments = add_segments(sandbox, 3)
         store = Store(moengage_done={"of": "another list"})
 
@@ -357,11 +357,11 @@ class TestRateLimits:
         with pytest.raises(TaskDeferred) as caught:
             operator.execute(context)
         kwargs = json.loads(json.dumps(caught.value.kwargs))
-        assert kwargs["done"] == [f"id:{one['segment_id']}" for one in segments[:9]]
+        assert kwargs["progress"] == {"done": [f"id:{one['segment_id']}" for one in segments[:9]]}
         assert caught.value.method_name == "execute_complete"
         clock.move(3_600)
         if context:
-            del kwargs["done"]
+            del kwargs["progress"]
 
         again = ArchiveSegmentsOperator(task_id="it", segments=segments, concurrency=1, deferrable=True)
         xcom = again.execute_complete(context, None, **kwargs)

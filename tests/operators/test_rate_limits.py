@@ -70,13 +70,13 @@ def test_one_that_does_not_defer_raises_at_once(sandbox, segment_id, run_dag, cl
 
 
 @pytest.fixture
-def no_patience(monkeypatch):
+def short_budget(monkeypatch):
     """A client that waits for no window, so that a few seconds are as long as an hour."""
     monkeypatch.setattr("airflow_provider_moengage.client.retry.RETRIES", RetryPolicy(budget=0.5))
 
 
 @pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="retry policies came with Airflow 3.3")
-@pytest.mark.usefixtures("no_patience")
+@pytest.mark.usefixtures("short_budget")
 def test_the_retry_comes_exactly_when_there_is_room_again(sandbox, segment_id, run_dag):
     sandbox.fail_next(status=429, headers={"Retry-After": "3"})
 

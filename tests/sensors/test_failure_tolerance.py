@@ -1,4 +1,4 @@
-"""A sensor that waits for days outlives trouble, asks no more often than it may, and gives up in the end."""
+"""A sensor that waits for days tolerates failures, asks no more often than it may, and gives up in the end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def wanted(request):
 
 @pytest.fixture
 def naps(clock, sandbox, monkeypatch):
-    """The seconds between two looks, in every mode: they pass on the fake clock and on the sandbox's."""
+    """The seconds between two polls, in every mode: they pass on the fake clock and on the sandbox's."""
     naps = []
 
     def nap(seconds):
@@ -46,8 +46,8 @@ def naps(clock, sandbox, monkeypatch):
 
     base = sys.modules[BaseSensorOperator.__module__]
     monkeypatch.setattr(base, "time", types.SimpleNamespace(sleep=nap, monotonic=clock.monotonic))
-    looking = sys.modules["airflow_provider_moengage.triggers.polling"]
-    monkeypatch.setattr(looking, "asyncio", types.SimpleNamespace(**{**vars(asyncio), "sleep": async_nap}))
+    polling = sys.modules["airflow_provider_moengage.triggers.polling"]
+    monkeypatch.setattr(polling, "asyncio", types.SimpleNamespace(**{**vars(asyncio), "sleep": async_nap}))
     return naps
 
 
@@ -57,7 +57,7 @@ def short_timeouts(sandbox, monkeypatch, **changed):
     monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
 
 
-TROUBLE = [
+FAULTS = [
     {"status": 429},
     {"status": 429, "headers": {"Retry-After": "500"}},
     {"status": 500},
@@ -79,11 +79,11 @@ def wait_as_trigger(wanted):
 
 
 class TestNeverMoreRequestsThanTheIntervalAllows:
-    """Each look is one request, and two looks are at least an interval apart, whatever the server does."""
+    """Each poll is one request, and two polls are at least an interval apart, whatever the server does."""
 
-    def check(self, sandbox, naps, looks):
-        assert len(sandbox.requests) == looks
-        assert len(naps) >= looks - 1
+    def check(self, sandbox, naps, polls):
+        assert len(sandbox.requests) == polls
+        assert len(naps) >= polls - 1
         assert min(naps) >= 300
         times = [request.time for request in sandbox.requests]
         gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -91,8 +91,8 @@ class TestNeverMoreRequestsThanTheIntervalAllows:
         assert min(gaps) >= timedelta(seconds=299)
 
     def fill(self, sandbox, figures):
-        for trouble in islice(cycle(TROUBLE), 40):
-            sandbox.fail_next(**trouble)
+        for fault in islice(cycle(FAULTS), 40):
+            sandbox.fail_next(**fault)
         sandbox.fail_next(status=200, body={"data": [{"name": "camp", "id": UNKNOWN_ID}]})
         figures.add("faults met while waiting", 40)
 
@@ -114,8 +114,8 @@ class TestNeverMoreRequestsThanTheIntervalAllows:
     def test_reschedule(self, sandbox, wanted, clock, run_dag, monkeypatch, figures):
         """The interval is Airflow's own there; what is left to show is that no look sends twice."""
         short_timeouts(sandbox, monkeypatch)
-        for trouble in (trouble for trouble in TROUBLE if "Retry-After" not in trouble.get("headers", {})):
-            sandbox.fail_next(**trouble)
+        for fault in (fault for fault in FAULTS if "Retry-After" not in fault.get("headers", {})):
+            sandbox.fail_next(**fault)
         sandbox.fail_next(status=200, body={"data": [{"name": "camp", "id": UNKNOWN_ID}]})
         assert run_dag(sensor_dag(**wanted, mode="reschedule", poke_interval=0)).states == {"wait": "success"}
         assert len(sandbox.requests) == 7
@@ -130,7 +130,7 @@ class TestNeverMoreRequestsThanTheIntervalAllows:
 
 
 def sensor_dag(**arguments):
-    with new_dag(f"trouble_{arguments.get('mode', 'poke')}") as dag:
+    with new_dag(f"failures_{arguments.get('mode', 'poke')}") as dag:
         SegmentExistsSensor(task_id="wait", **arguments)
     return dag
 
@@ -142,16 +142,16 @@ def two_hours_between_pokes(clock, monkeypatch):
 
     def poke_two_hours_later(self, context):
         clock.move(7_200)
-        self.__dict__.pop("_patience", None)
+        self.__dict__.pop("_tolerance", None)
         return poke(self, context)
 
     monkeypatch.setattr(SegmentExistsSensor, "poke", poke_two_hours_later)
 
 
 class TestGivingUp:
-    """Six hours without one good look: 72 looks in the interval of 300 seconds, and one more."""
+    """Six hours without one good poll: 72 polls in the interval of 300 seconds, and one more."""
 
-    GAVE_UP = "Gave up waiting for the segment 'camp': for 6 hours no look has succeeded"
+    GAVE_UP = "Gave up waiting for the segment 'camp': for 6 hours no poll has succeeded"
 
     def test_poke(self, sandbox, naps):
         sandbox.fail_next(500, status=502)
@@ -184,11 +184,11 @@ class TestGivingUp:
         assert len(sandbox.requests) == 8
 
     @pytest.mark.skipif(not HAS_STORE, reason="the task state store came with Airflow 3.3")
-    @pytest.mark.parametrize(("looks", "state"), [("x...", "success"), ("x.x.x.x.x.", "success"), ("xxxx", "failed")])
-    def test_only_trouble_in_a_row_counts(self, sandbox, two_hours_between_pokes, run_dag, looks, state):
-        """Two hours lie between two looks; a good one in between makes what was before forgotten."""
-        for look in looks:
-            if look == "x":
+    @pytest.mark.parametrize(("polls", "state"), [("x...", "success"), ("x.x.x.x.x.", "success"), ("xxxx", "failed")])
+    def test_only_failures_in_a_row_count(self, sandbox, two_hours_between_pokes, run_dag, polls, state):
+        """Two hours lie between two polls; a good one in between makes what was before forgotten."""
+        for poll in polls:
+            if poll == "x":
                 sandbox.fail_next(status=502)
             else:
                 sandbox.fail_next(status=200, body=NOTHING)
@@ -212,9 +212,9 @@ class TestGivingUp:
         assert run.states == {"wait": "success"}
         assert len(sandbox.requests) == 8
         # Said at the first 503 and at the first 429. The worker of a deferrable sensor has already made the first look.
-        said = set(re.findall(r"failed looks in a row: (\d+)", run.log))
+        said = set(re.findall(r"failed polls in a row: (\d+)", run.log))
         assert said == ({"1", "5"} if "deferrable" in mode else {"1", "6"})
-        assert "MoEngage answers again. Failed looks: " in run.log
+        assert "MoEngage answers again. Failed polls: " in run.log
 
 
 @pytest.mark.parametrize("mode", ["poke", "trigger"])

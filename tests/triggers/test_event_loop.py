@@ -21,8 +21,8 @@ LONGEST_LAG = 0.05
 ATTEMPTS = 10
 
 
-def looking_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("look-")]
+def polling_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("poll-")]
 
 
 async def heartbeat(lags):
@@ -202,7 +202,7 @@ def test_a_cancelled_wait_leaves_nothing_behind(sandbox, given):
         with suppress(asyncio.CancelledError):
             await waiting
         assert polling._pollers == {}
-        while looking_threads():  # noqa: ASYNC110 - each ends with the look that it is in
+        while polling_threads():  # noqa: ASYNC110 - each ends with the look that it is in
             await asyncio.sleep(0.01)
 
     asyncio.run(cancel_in_the_middle())

@@ -1,4 +1,4 @@
-"""More triggers than MoEngage's rate limit suffices for take turns: hours of it, on a clock that nobody waits for."""
+"""More triggers than MoEngage's rate limit suffices for queue: hours of it, on a clock that nobody waits for."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_within_the_limits_and_all_in_turn(sandbox, clock, figures, caplog):
     assert len(looked) > 1_500
     for begin in range(0, len(looked) - len(IDS), len(IDS)):
         assert sorted(looked[begin : begin + len(IDS)]) == IDS, "none is looked at twice before all others"
-    assert sum("they take turns" in record.getMessage() for record in caplog.records) == 1
+    assert sum("they are made one after another" in record.getMessage() for record in caplog.records) == 1
     figures.add("looks by id that took turns, none of them refused", len(looked))
 
 

@@ -262,7 +262,7 @@ class TestTrouble:
             asyncio.run(wait())
         errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
         assert len(errors) == 2
-        assert errors[0].startswith("No look for new segments named 'camp_*' has succeeded for 6 hours; looking goes")
+        assert errors[0].startswith("No poll for new segments named 'camp_*' has succeeded for 6 hours; polling goes")
 
 
 class Comms:
@@ -541,8 +541,8 @@ class TestRestart:
                 assert names(payloads) == ["camp_second", "camp_third"]
 
         asyncio.run(watch())
-        assert "Could not read which segments are known" in caplog.text
-        assert "Could not keep which segments are known" in caplog.text
+        assert "Could not read the watermark of new segments" in caplog.text
+        assert "Could not save the watermark of new segments" in caplog.text
 
     def test_what_cannot_be_read_begins_a_new_watch(self, sandbox, comms):
         async def watch():
