@@ -103,7 +103,8 @@ def test_each_operator_and_each_call_names_its_document():
     ]
     assert calls
     assert classes
-    assert [thing.__name__ for thing in calls + classes if not re.search(r"API\s+documents?:", thing.__doc__)] == []
+    document = re.compile(r"(API\s+documents?|OpenAPI\s+description\s+of\s+\w+\s+\d+):")
+    assert [thing.__name__ for thing in calls + classes if not document.search(thing.__doc__)] == []
 
 
 def _function_of(thing):
@@ -117,6 +118,8 @@ def _parameters_of(thing):
     """The parameters to explain, and those like **kwargs, which may be explained."""
     if hasattr(thing, "_fixture_function"):  # pytest gives them
         return set(), set()
+    if hasattr(thing, "_fields"):  # a NamedTuple has no constructor of its own
+        return set(thing._fields), set()
     functions = _constructors_of(thing) if inspect.isclass(thing) else [_function_of(thing)]
     parameters = {
         name: given for function in functions for name, given in inspect.signature(function).parameters.items()
