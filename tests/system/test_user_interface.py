@@ -178,6 +178,7 @@ def test_a_run_ends_green_and_its_link_leads_to_the_segment(page, playground, pi
     assert moengage.url == f"{playground.moengage}/#{segment['id']}"
     sync_api.expect(moengage.locator(".linked")).to_contain_text("camp_diwali_2026")
     picture("open-in-moengage")
+    moengage.evaluate("window.scrollTo(0, 0)")
     picture("sandbox-page", moengage)
 
 
