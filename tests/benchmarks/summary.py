@@ -181,9 +181,9 @@ def _in_airflow(runs: Iterable[Mapping[str, Any]], at_once: int) -> tuple[str, s
     def for_a_thousand(way: str) -> str:
         return f"{median(run['seconds'] * 1_000 / run['segments'] for run in runs if run['way'] == way):,.0f} s"
 
+    where = f"in a real Airflow, on a server without rate limits, {at_once} at once"
     return (
-        f"the same in a real Airflow, on a server without rate limits, {at_once} at once, "
-        "from the first task's start to the last one's end",
+        f"the same {where}, from the first task's start to the last one's end",
         f"{for_a_thousand('one_task')} in one task; {for_a_thousand('mapped')} with a task each (extrapolated from 50)",
         f"{for_a_thousand('mapped_http')} with a mapped `HttpOperator` (extrapolated from 50)",
     )
