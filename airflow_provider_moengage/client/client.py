@@ -217,7 +217,7 @@ class MoEngageClient(Transport):
         self, name: str, included_filters: dict[str, Any], *, excluded_filters: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """
-        Create a filter segment. OpenAPI description of August 2026: create.
+        Create a filter segment. API document: create, in the OpenAPI description of August 2026.
 
         The limit is 50 calls a minute, 200 an hour and 1,000 a day.
 
