@@ -38,8 +38,8 @@ def documented(tmp_path_factory):
 
 def test_whatever_the_pages_import_is_in_the_reference(documented):
     texts = "\n".join(page.read_text() for page in (REPOSITORY / "README.md", *PAGES))
-    imports = re.findall(r"(?m)^from (airflow_provider_moengage\S*) import (.+)$", texts)
-    used = {(module, name.strip()) for module, names in imports for name in names.split(",")}
+    imports = re.findall(r"(?m)^from (airflow_provider_moengage\S*) import (\([^)]+\)|.+)$", texts)
+    used = {(module, name) for module, names in imports for name in re.findall(r"\w+", names)}
     assert used
     there = {id(thing) for _, thing in documented.values()}
     assert [
