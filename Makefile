@@ -11,18 +11,20 @@ unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 # Containers often keep Python from writing bytecode: each process of Airflow would compile all of it again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo airflow test coverage mutants matrix reference pictures bench dist lint constraints clean
+.PHONY: help demo airflow test coverage mutants matrix docs pictures bench dist lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@sed -nE 's|^([a-z]+):.*## (.*)|  make \1: \2|p' $(MAKEFILE_LIST)
+	@sed -nE 's|^##@ (.*)|\n\1|p; s|^([a-z-]+):.*## (.*)|  make \1: \2|p' $(MAKEFILE_LIST)
 
+##@ See it run
 demo: .venv/ready  ## archive expired segments of a sandbox with the example DAG on a real Airflow
 	@$(BIN)/python -m demo.run
 
 airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, to look around in; Ctrl-C ends them
 	@exec $(BIN)/python -m demo.playground
 
+##@ Test
 test: .venv/ready  ## run all tests
 	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup
 
@@ -45,27 +47,31 @@ matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPT
 	fi; \
 	$(BIN)/nox $(OPTIONS)
 
-reference: .venv/ready  ## make the reference of all that is public, from the docstrings: build/reference/index.html
-	@$(BIN)/python -m sphinx --quiet --fail-on-warning docs/reference build/reference
-	@echo build/reference/index.html
+##@ Pages
+docs: .venv/ready  ## make the pages of docs/ and the reference: build/docs/index.html
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning docs build/docs
+	@echo build/docs/index.html
 
-pictures: .venv/ready  ## take the pictures of the README anew, in a real browser
-	@PICTURES=docs $(BIN)/python -m pytest tests/system/test_user_interface.py
+pictures: .venv/ready  ## take the pictures of the pages anew, in a real browser, and draw the diagrams
+	@$(BIN)/python docs/diagrams/draw.py
+	@PICTURES=docs/pictures $(BIN)/python -m pytest tests/system/test_user_interface.py
 
+##@ Measure
 bench: .venv/bench/ready  ## measure, print the figures and write them to tests/benchmarks/results.json; OPTIONS=--help
 	@.venv/bench/bin/python -m tests.benchmarks $(OPTIONS)
 
-dist: .venv/ready  ## build the wheel and the sdist, and check them: dist/
-	@rm -rf dist
-	@$(BIN)/python -m hatchling build
-	@$(BIN)/python -m twine check --strict dist/*
-
+##@ Maintain
 lint: .venv/ready  ## ruff (format and rules), mypy (strict), the schemas of what is in .github
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
+
+dist: .venv/ready  ## build the wheel and the sdist, and check them: dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build
+	@$(BIN)/python -m twine check --strict dist/*
 
 constraints: .venv/ready  ## look up newer versions of everything and pin them
 	@$(UV) pip compile --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate \

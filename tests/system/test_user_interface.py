@@ -91,7 +91,7 @@ def page(browser, playground):
 
 @pytest.fixture
 def picture(page, tmp_path):
-    """Take a picture: for the README when `make pictures` asks for it."""
+    """Take a picture: for the pages when `make pictures` asks for it."""
     folder = Path(os.environ.get("PICTURES") or tmp_path)
 
     def take(name, element=None):
@@ -178,6 +178,8 @@ def test_a_run_ends_green_and_its_link_leads_to_the_segment(page, playground, pi
     assert moengage.url == f"{playground.moengage}/#{segment['id']}"
     sync_api.expect(moengage.locator(".linked")).to_contain_text("camp_diwali_2026")
     picture("open-in-moengage")
+    moengage.evaluate("window.scrollTo(0, 0)")
+    picture("sandbox-page", moengage)
 
 
 def test_a_person_approves_the_plan_by_clicking(page, playground, picture):
