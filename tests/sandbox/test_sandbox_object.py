@@ -199,23 +199,3 @@ def test_the_sandbox_loads_nothing_else() -> None:
     )
     loaded = run(sys.executable, "-c", code)
     assert loaded.stdout == "[]\n"
-
-
-def test_no_module_of_the_sandbox_leads_back_to_itself() -> None:
-    names = {path.stem: f"airflow_provider_moengage.sandbox.{path.stem}" for path in SOURCES if path.stem != "__init__"}
-    imports = {name: imported_by(Path(package.__file__).with_name(f"{name}.py"), names) for name in names}
-    # Those that import nothing that is left are taken away, again and again; a circle stays.
-    while leaves := {name for name, imported in imports.items() if not imported & imports.keys()}:
-        imports = {name: imported for name, imported in imports.items() if name not in leaves}
-    assert imports == {}
-
-
-def imported_by(source: Path, names: dict[str, str]) -> set[str]:
-    """What a module imports of the others, for type checkers too."""
-    modules = set()
-    for node in ast.walk(ast.parse(source.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            modules |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-    return {name for name, module in names.items() if module in modules}
