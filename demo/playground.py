@@ -65,9 +65,9 @@ def run(home: Path = HOME, dags: Path = DAGS, ports: tuple[int, int] = (8080, 89
                     f"\n  Airflow   {airflow.url}  (the example DAGs, and the connection {CONNECTION})"
                     f"\n  MoEngage  {sandbox.url}  (its sandbox, {len(sandbox.segments)} segments)"
                     f"\n  Your DAGs {dags}  (a new file shows within 10 s)"
-                    "\n\nThe DAGs are paused. Switch one on, and its schedule starts a run at once; trigger what has none."
-                    "\nBegin with archive_expired_segments: switch it on, and its plan waits for you under"
-                    "\nBrowse > Required Actions."
+                    "\n\nThe DAGs are paused. Switch one on, and its schedule starts a run; trigger what has none."
+                    "\nBegin with archive_expired_segments: switch it on, and its plan waits for you under Browse >"
+                    "\nRequired Actions."
                     "\n\nCtrl-C ends both."
                 )
                 airflow.parent.wait()

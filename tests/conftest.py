@@ -107,8 +107,8 @@ def _repeated_dag_runs(items: list[pytest.Item]) -> list[pytest.Item]:
     return left_out
 
 
-# What `make test-fast` leaves out, beside DAG runs and what runs on a whole Airflow: its tests start processes that import
-# Airflow or pytest, browsers and builds, or fill a workspace to its limits.
+# What `make test-fast` leaves out, beside DAG runs and what runs on a whole Airflow: tests that start processes which
+# import Airflow or pytest, browsers and builds, or that fill a workspace to its limits.
 SLOW_FILES = {
     "test_command_line",
     "test_contributing",
