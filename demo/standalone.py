@@ -260,6 +260,9 @@ def _settings(home: Path, dags: Path, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "8",
         # How long the scheduler sleeps when it has found nothing to do: in a chain of short tasks, most of the time.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        # At its first request the api-server makes the Execution API in all versions that it has had: on a busy machine
+        # that takes longer than the 5 s for which a worker waits by default.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         # How late a worker may notice that its task has ended. A sensor that is back sooner than that fails.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     }

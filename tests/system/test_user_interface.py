@@ -187,7 +187,7 @@ def test_a_run_ends_green_and_its_link_leads_to_the_segment(page, playground, pi
 def test_a_file_of_ones_own_shows_soon(playground):
     """Beside the examples, in the folder that is printed; it took 75 s."""
     airflow = playground.airflow
-    own = "from airflow.sdk import DAG\n\nDAG('my_own', schedule=None)\n"
+    own = "from airflow.sdk import DAG\n\ndag = DAG('my_own', schedule=None)\n"
     began = time.monotonic()
     (airflow.home / "own" / "my_own.py").write_text(own)
     airflow.wait_until(lambda: "my_own" in dags_of(airflow), "the new file shows", 60)
