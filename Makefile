@@ -11,7 +11,7 @@ unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 # Containers often keep Python from writing bytecode: each process of Airflow would compile all of it again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo airflow test coverage mutants matrix docs pictures bench dist lint constraints clean
+.PHONY: help demo airflow test test-fast coverage mutants matrix docs pictures bench dist lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -25,8 +25,11 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 	@exec $(BIN)/python -m demo.playground
 
 ##@ Test
-test: .venv/ready  ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup
+test: .venv/ready  ## run all tests, and name the ten slowest
+	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup --durations 10
+
+test-fast: .venv/ready  ## run the tests that need nothing but this process, in half a minute; OPTIONS=tests/client
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 10 -m 'not slow and not hypothesis' $(OPTIONS)
 
 coverage: .venv/ready  ## run the tests that need no Airflow beside them, and show which lines and branches they leave out
 	@$(BIN)/coverage erase
@@ -43,7 +46,7 @@ matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPT
 	@export UV_SYSTEM_CERTS=1; \
 	if pyenv=$$(command -v pyenv); then \
 		export PYENV_ROOT="$${PYENV_ROOT:-$${pyenv%/*/pyenv}}"; \
-		export PYENV_VERSION="$$(pyenv versions --bare | grep -E '^3\.1[0-3]\.' | paste -sd:)"; \
+		export PYENV_VERSION="$$(pyenv versions --bare | grep -E '^3\.1[0-4]\.' | paste -sd:)"; \
 	fi; \
 	$(BIN)/nox $(OPTIONS)
 

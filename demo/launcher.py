@@ -38,6 +38,10 @@ def main() -> None:
     gc.disable()
     for module in IMPORTED:
         importlib.import_module(module)
+    # In a home that is new, Airflow makes keys up and writes them down. All parts need the same.
+    from airflow.configuration import write_default_airflow_configuration_if_needed
+
+    write_default_airflow_configuration_if_needed()
     gc.freeze()
 
     database_is_ready, tell = os.pipe()
