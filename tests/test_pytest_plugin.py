@@ -132,7 +132,6 @@ def test_the_marker_chooses_the_arguments(run: Run) -> None:
         @pytest.mark.moengage_sandbox(workspace_id="of the test")
         def test_both(self, moengage_sandbox):
             assert moengage_sandbox.connection["login"] == "of the test"
-            assert moengage_sandbox.connection["extra"]["segment_id_key"] == "cs_id"
     """
     ).assert_outcomes(passed=1)
 

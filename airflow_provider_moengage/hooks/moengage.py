@@ -35,8 +35,8 @@ class MoEngageHook(BaseHook):
 
     The connection has the type ``moengage``; its login is the Workspace ID, its password the Data API key. Its extra
     takes ``data_center`` (01, 02, 03, 04, 05, 06 or 101) and, where needed, ``app_key``, ``database_name``,
-    ``segment_id_key``, ``connect_timeout`` (seconds, default 5) and ``read_timeout`` (seconds, default 30). A host
-    replaces the data center's address, for the sandbox or a proxy.
+    ``connect_timeout`` (seconds, default 5) and ``read_timeout`` (seconds, default 30). A host replaces the data
+    center's address, for the sandbox or a proxy.
 
     .. code-block:: python
 
@@ -77,7 +77,7 @@ class MoEngageHook(BaseHook):
 
         :return: the fields of the extra by name.
         """
-        from airflow_provider_moengage import connection_form
+        from airflow_provider_moengage.hooks import connection_form
 
         return connection_form.widgets()
 
@@ -88,7 +88,7 @@ class MoEngageHook(BaseHook):
 
         :return: which fields are hidden, and what the others are called.
         """
-        from airflow_provider_moengage import connection_form
+        from airflow_provider_moengage.hooks import connection_form
 
         return connection_form.behaviour()
 
@@ -126,7 +126,7 @@ class MoEngageHook(BaseHook):
         :return: whether MoEngage accepts it, and a sentence for the person who pressed the button.
         """
         from airflow_provider_moengage.client.retry import NO_RETRIES
-        from airflow_provider_moengage.hooks.verdict import try_out
+        from airflow_provider_moengage.hooks.connection_test import try_credentials
 
         try:
             connection = self._connection()
@@ -139,7 +139,7 @@ class MoEngageHook(BaseHook):
             retype = "" if connection.password or AIRFLOW_V_3_0_PLUS else _RETYPE
             return False, f"The connection cannot be used: {error}{retype}"
         with client:
-            return try_out(client)
+            return try_credentials(client)
 
     def _connection(self) -> Connection:
         check_text("moengage_conn_id", self.moengage_conn_id)
@@ -199,7 +199,6 @@ def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageCli
         base_url=base_url,
         app_key=extra.get("app_key"),
         database_name=extra.get("database_name"),
-        segment_id_key=extra.get("segment_id_key", "segment_id"),
         timeout=(
             check_seconds("connect_timeout in its extra", extra.get("connect_timeout", 5)),
             check_seconds("read_timeout in its extra", extra.get("read_timeout", 30)),

@@ -138,8 +138,6 @@ class Sandbox:
         extra = {}
         if self._credentials.app_key != self._credentials.workspace_id:
             extra["app_key"] = self._credentials.app_key
-        if self._dialect.segment_id_key != "segment_id":
-            extra["segment_id_key"] = self._dialect.segment_id_key
         return {
             "conn_type": "moengage",
             "login": self._credentials.workspace_id,

@@ -69,13 +69,16 @@ def test_everything_in_the_extra_counts(client_from):
             "extra": {
                 "data_center": "01",
                 "database_name": "DB",
-                "segment_id_key": "cs_id",
                 "connect_timeout": "1.5",
                 "read_timeout": 60,
             },
         }
     )
-    assert (client.database_name, client.segment_id_key, client.timeout) == ("DB", "cs_id", (1.5, 60))
+    assert (client.database_name, client.timeout) == ("DB", (1.5, 60))
+
+
+def test_a_key_that_an_older_version_knew_is_no_error(client_from):
+    assert client_from({**BASE, "extra": {"data_center": "01", "segment_id_key": "cs_id"}}).base_url
 
 
 def test_an_app_key_of_its_own(monkeypatch):
@@ -108,7 +111,6 @@ before_airflow_3_2 = pytest.mark.skipif(
             "read_timeout in its extra must be a positive number",
         ),
         ({"extra": {"data_center": "01", "connect_timeout": 0}}, "connect_timeout in its extra must be a positive"),
-        ({"extra": {"data_center": "01", "segment_id_key": "id"}}, "segment_id_key must be"),
         ({"host": "http://api-01.moengage.com"}, "plain http to api-01.moengage.com"),
         ({"host": "https://u:p@api-01.moengage.com"}, "must not carry credentials"),
         ({"host": "https://api-01.moengage.com:x"}, "no address"),

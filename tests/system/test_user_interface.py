@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from airflow_provider_moengage.connection_form import EXTRA_FIELDS
+from airflow_provider_moengage.hooks.connection_form import EXTRA_FIELDS
 from demo.standalone import SECONDS_TO_START, Standalone
 from tests.browser import chromium, needs_a_browser
 from tests.system.settings import SOMEBODY_ELSES_CONNECTION, needs_shared_streams

@@ -48,12 +48,6 @@ EXTRA_FIELDS = {
     "database_name": ExtraField(
         "Database name", "The header MOE-DBNAME for archive and unarchive. Leave it empty, unless MoEngage asks for it."
     ),
-    "segment_id_key": ExtraField(
-        "Key of a segment's id",
-        "How archive and unarchive name an id: segment_id unless chosen otherwise, cs_id for newer servers. The README "
-        "says how to find out.",
-        choices={"segment_id": "segment_id (the default)", "cs_id": "cs_id (newer servers)"},
-    ),
     "connect_timeout": ExtraField(
         "Connect timeout", "Seconds to wait for a connection to MoEngage: 5 when empty.", kind="number"
     ),
