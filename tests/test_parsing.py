@@ -16,6 +16,7 @@ from airflow_provider_moengage.operators.bulk import (
 )
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
+    CreateSegmentOperator,
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
@@ -50,6 +51,7 @@ def test_operators_and_sensors_add_at_most_18_modules():
         ArchiveSegmentsOperator,
         UnarchiveSegmentsOperator,
         UpdateSegmentOperator,
+        CreateSegmentOperator,
         ListSegmentsOperator,
         SegmentExistsSensor,
     ],
