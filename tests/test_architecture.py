@@ -38,8 +38,8 @@ CLIENT_OF_SEGMENTS = ("client.errors", "client.inputs")
 LONGEST_FILE = 400
 
 # What is not yet as it should be. Each entry has to go as soon as it is: the tests say so.
-CIRCLES = {"sandbox"}
-LONG_FILES = {"client/errors.py", "client/retry.py"}
+CIRCLES: set[str] = set()
+LONG_FILES = {"client/retry.py"}
 
 
 def module_of(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
@@ -170,7 +171,7 @@ class TestUpsert:
 class TestRetry:
     """A task that was killed after MoEngage has created the segment meets it in its retry."""
 
-    RETRY = {"ti": SimpleNamespace(try_number=2, task_id="create", xcom_push=lambda **_: None)}
+    RETRY: ClassVar = {"ti": SimpleNamespace(try_number=2, task_id="create", xcom_push=lambda **_: None)}
 
     def test_it_is_taken_for_ours(self, today, log):
         segment_id = today.add_segment(name="camp", included_filters=PUNE)["id"]
@@ -216,10 +217,10 @@ class TestDryRun:
 
 
 class TestFiltersAreChecked:
-    WRONG = {
+    WRONG: ClassVar = {
         "filter_operator": "and",
         "filters": [
-            {"filter_type": "user_attributes", "name": "City", "data_type": "string", "operator": "equals", "value": "x"},
+            {"filter_type": "user_attributes", "name": "City", "data_type": "string", "operator": "equals", "value": 1},
             {"filter_type": "user_attributes", "name": "City", "data_type": "string", "operator": "in", "value": []},
         ],
     }  # fmt: skip
@@ -227,7 +228,7 @@ class TestFiltersAreChecked:
     @pytest.mark.parametrize(
         "operator",
         [
-            lambda **arguments: create(**arguments),
+            create,
             lambda **arguments: UpdateSegmentOperator(
                 task_id="it", segment_id=UNKNOWN_ID, included_filters=PUNE, **arguments
             ),

@@ -88,7 +88,7 @@ class TestUpdate:
         included = {
             "unknown": [{"z": 1, "a": None}],
             "filters": [
-                {**filters(native)["filters"][0], "is_dynamic_value": True},
+                {**filters(native)["filters"][0], "is_dynamic_value": True, "dynamic_attribute_type": "double"},
                 {**filters("{{ ds }}")["filters"][0]},
                 {**filters(native + " since {{ ds }}")["filters"][0]},
                 {**filters("report.json")["filters"][0]},
