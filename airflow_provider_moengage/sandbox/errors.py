@@ -28,13 +28,16 @@ class ApiError(Exception):
         explanation: str | None = None,
         **details: Any,
     ) -> None:
-        super().__init__(f"{status} {code}: {message}")
+        super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
         self.explanation = explanation
         self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}: {self.message}"
 
 
 def invalid_format(message: str | None = None) -> ApiError:
