@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from airflow_provider_moengage.segments.filter_findings import Findings, whole_number
-from airflow_provider_moengage.segments.filter_values import comes_later, kind_of
+from airflow_provider_moengage.segments.filter_values import LISTS, comes_later, kind_of
 
 AUGUST_SPELLING = "startWithInTheFollowing"
 """So in MoEngage's description of August 2026."""
@@ -15,6 +15,7 @@ _LIST_OPERATORS = (
     *("in", "containsInTheFollowing", "startsWithInTheFollowing", "endsWithInTheFollowing"),
     AUGUST_SPELLING,
 )
+_CONTAINERS = (dict, *LISTS)
 _VALUE_TYPES = ("absolute", "relative_past", "relative_future")
 _PARTS = {
     "time_of_the_day": (0, 23),
@@ -70,9 +71,9 @@ def _check_value(findings: Findings, place: str, filter_: dict[str, Any], data_t
     elif operator in _LIST_OPERATORS:
         # MoEngage's own sample has the operator in with text alone.
         is_text = isinstance(value, str) and operator == "in" and data_type in {"string", "array_string"}
-        if not isinstance(value, list | tuple) and not is_text:
+        if not isinstance(value, LISTS) and not is_text:
             findings.say(f"{place}.value", f"{operator} takes a list, not {kind_of(value)}.")
-    elif isinstance(value, dict | list | tuple) and not _may_be_a_list(value, data_type, operator):
+    elif isinstance(value, _CONTAINERS) and not _may_be_a_list(value, data_type, operator):
         findings.say(
             f"{place}.value", f"{operator} takes one value, not {kind_of(value)}; the operator in takes a list."
         )
@@ -80,7 +81,7 @@ def _check_value(findings: Findings, place: str, filter_: dict[str, Any], data_t
 
 def _may_be_a_list(value: Any, data_type: str, operator: str) -> bool:
     # One page gives a list to these operators of lists of texts, another a single text.
-    return isinstance(value, list | tuple) and data_type == "array_string" and operator != "is"
+    return isinstance(value, LISTS) and data_type == "array_string" and operator != "is"
 
 
 def _check_dynamic(findings: Findings, place: str, filter_: dict[str, Any], data_type: str, operator: str) -> None:
@@ -99,14 +100,14 @@ def _check_parts(findings: Findings, place: str, filter_: dict[str, Any]) -> Non
     part = filter_["extract_type"]
     for key in ("value", "value1"):
         value = filter_.get(key)
-        for index, each in enumerate(value if isinstance(value, list | tuple) else [value]):
+        for index, each in enumerate(value if isinstance(value, LISTS) else [value]):
             if each is None or comes_later(each) or _is_part(part, each):
                 continue
             bounds = _PARTS[part]
             wanted = (
                 f"a whole number from {bounds[0]} to {bounds[1]}" if bounds else 'text such as "06-15", month first'
             )
-            where = f"{place}.{key}[{index}]" if isinstance(value, list | tuple) else f"{place}.{key}"
+            where = f"{place}.{key}[{index}]" if isinstance(value, LISTS) else f"{place}.{key}"
             findings.say(where, f"{part} is {wanted}.")
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from airflow_provider_moengage.segments.filter_attribute_checks import AUGUST_SPELLING, check_comparison
 from airflow_provider_moengage.segments.filter_event_checks import check_event
 from airflow_provider_moengage.segments.filter_findings import ON_BECAME_TRUE, Findings, listed, shown
-from airflow_provider_moengage.segments.filter_values import comes_later, kind_of
+from airflow_provider_moengage.segments.filter_values import LISTS, comes_later, kind_of
 
 MOST_LEVELS = 6
 MOST_REFERENCES = 10
@@ -110,7 +110,7 @@ class _Walk:
             return
         self.findings.is_word(node.place, "filter_operator", group.get("filter_operator"), ("and", "or"))
         filters = group.get("filters")
-        if isinstance(filters, list | tuple):
+        if isinstance(filters, LISTS):
             rest = (False, node.within, node.level)
             members = [_Node(f"{node.place}.filters[{index}]", each, *rest) for index, each in enumerate(filters)]
             self._pending.extend(reversed(members))

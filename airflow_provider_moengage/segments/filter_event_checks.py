@@ -6,14 +6,15 @@ import re
 from typing import Any
 
 from airflow_provider_moengage.segments.filter_findings import ON_BECAME_TRUE, Findings, whole_number
-from airflow_provider_moengage.segments.filter_values import comes_later
+from airflow_provider_moengage.segments.filter_values import LISTS, comes_later
 
 _COUNTED = ("atleast", "exactly", "atmost")
 _UNCOUNTED = ("firstTime", "lastTime")
+_EXECUTIONS = (*_COUNTED, *_UNCOUNTED)
 _TIME_RANGES = ("inTheLast", "between", "on", "before", "after")
 _PERIOD_UNITS = ("hours", "days", "weeks", "months")
 # As the dashboard spells a time range, and as affinities have it.
-_OTHER_SPELLINGS = ("days", "days1", "from", "to")
+_OTHER_SPELLINGS = frozenset({"days", "days1", "from", "to"})
 _AGGREGATIONS = ("sum", "avg", "min", "max", "median")
 _AGGREGATION_OPERATORS = ("is", "between", "lessThan", "greaterThan")
 _PERCENTAGES = {
@@ -54,7 +55,7 @@ def _check_execution(findings: Findings, place: str, execution: Any, executed: A
         findings.say(place, 'It has to be an object such as {"type": "atleast", "count": 1}.')
         return
     kind, count = execution.get("type"), execution.get("count")
-    if not findings.is_word(place, "type", kind, (*_COUNTED, *_UNCOUNTED)):
+    if not findings.is_word(place, "type", kind, _EXECUTIONS):
         return
     if executed is False:
         if kind != "exactly" or not (whole_number(count) == 0 or comes_later(count)):
@@ -73,7 +74,7 @@ def _check_time_range(findings: Findings, place: str, span: Any, *, affinity: bo
         findings.say(place, "It has to be an object with type, value_type and value.")
         return
     kind, value_type = span.get("type"), span.get("value_type")
-    is_spelt_otherwise = any(key in span for key in _OTHER_SPELLINGS)
+    is_spelt_otherwise = not _OTHER_SPELLINGS.isdisjoint(span)
     if kind is True:
         findings.say(f"{place}.type", ON_BECAME_TRUE)
     elif kind is None or not affinity:
@@ -117,7 +118,7 @@ def _check_aggregation(findings: Findings, place: str, filter_: dict[str, Any], 
     conditions = group.get("filters") if isinstance(group, dict) else None
     if comes_later(conditions):
         return
-    if not isinstance(conditions, list | tuple) or len(conditions) != 1:
+    if not isinstance(conditions, LISTS) or len(conditions) != 1:
         findings.say(place, "An aggregation is a group with exactly one condition.")
         return
     execution, span = filter_.get("execution"), filter_.get("primary_time_range")

@@ -17,9 +17,9 @@ from airflow_provider_moengage.segments.filter_values import (
     count_of,
     kind_of,
     moment_of,
+    name_of,
     number_of,
     plain,
-    text_of,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class CountedEventFilter(EventFilter):
         return Aggregation(
             self,
             {
-                "attribute_name": text_of("an aggregation", attribute),
+                "attribute_name": name_of("an aggregation", attribute),
                 "data_type": "double",
                 "aggregation_type": aggregation_type,
             },

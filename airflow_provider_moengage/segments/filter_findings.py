@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from airflow_provider_moengage.segments.filter_values import comes_later, kind_of
+from airflow_provider_moengage.segments.filter_values import LISTS, comes_later, kind_of
 
 ON_BECAME_TRUE = "MoEngage's word on became true: YAML 1.1 reads it so, and needs quotes around it."
 
@@ -74,7 +74,7 @@ class Findings:
         :param key: under which key it stands there.
         :param values: what stands there.
         """
-        if isinstance(values, list | tuple) and not values and not self._allow_empty:
+        if not values and isinstance(values, LISTS) and not self._allow_empty:
             way_out = "allow_empty_values=True lets it be"
             self.say(f"{place}.{key}", f"The list is empty: MoEngage may select nobody, or everybody. {way_out}.")
 

@@ -74,6 +74,9 @@ Count: TypeAlias = int | str | ComesLater
 
 V = TypeVar("V")
 
+LISTS = (list, tuple)
+"""What JSON has as a list."""
+
 # The types of most values, so that a long definition takes no longer than it must.
 _NEVER_LATER = frozenset({dict, list, bool, int, float, type(None)})
 _NO_CONTAINER = frozenset({str, bool, int, float, type(None)})
@@ -86,7 +89,7 @@ def value_of(attribute_name: str) -> AttributeValue:
     :param attribute_name: its internal name.
     :raises ValueError: when the name cannot stand in MoEngage's template.
     """
-    text_of("value_of", attribute_name)
+    name_of("value_of", attribute_name)
     if any(character in attribute_name for character in "'{}"):
         raise ValueError("value_of: MoEngage's template cannot carry an attribute name with ', { or }.")
     return AttributeValue(attribute_name)
@@ -150,6 +153,20 @@ def text_of(call: str, value: Any) -> Any:
     return str.__str__(value)
 
 
+def name_of(call: str, value: Any) -> Any:
+    """
+    Give the name or the id of something as it is sent.
+
+    :param call: how the caller wrote it, for the message.
+    :param value: what the caller gave.
+    :raises TypeError: when it is no text.
+    :raises ValueError: when it is blank.
+    """
+    if isinstance(value, str) and not value.strip():
+        raise ValueError(f"{call} takes a name or an id that is not blank.")
+    return text_of(call, value)
+
+
 def number_of(call: str, value: Any) -> Any:
     """
     Give a number as it is sent.
@@ -159,7 +176,7 @@ def number_of(call: str, value: Any) -> Any:
     :raises TypeError: when it is none; a bool is none.
     :raises ValueError: when it is infinite or NaN.
     """
-    if comes_later(value):
+    if type(value) is int or comes_later(value):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError(f"{call} takes a number, not {kind_of(value)}.")
@@ -236,12 +253,12 @@ def list_of(call: str, values: Any, convert: Callable[[str, Any], V]) -> Any:
     """
     if comes_later(values):
         return values
-    if isinstance(values, str) or not isinstance(values, Sequence | set | frozenset):
+    if isinstance(values, str) or not isinstance(values, (Sequence, set, frozenset)):
         raise TypeError(f"{call} takes a list, not {kind_of(values)}: [...] around one value, list(...) of several.")
     if not values:
         raise ValueError(f"{call} takes at least one value: MoEngage may select nobody, or everybody, without any.")
     # The order of a set changes from one process to the next, and with it the definition.
-    ordered: Iterable[Any] = sorted(values, key=repr) if isinstance(values, set | frozenset) else values
+    ordered: Iterable[Any] = values if isinstance(values, Sequence) else sorted(values, key=repr)
     return [convert(call, value) for value in ordered]
 
 
@@ -261,7 +278,7 @@ def plain(value: Any) -> Any:
             if isinstance(entry, dict):
                 container[key] = dict(entry)
                 pending.append(container[key])
-            elif isinstance(entry, list | tuple):
+            elif isinstance(entry, LISTS):
                 container[key] = list(entry)
                 pending.append(container[key])
     return top[0]

@@ -39,9 +39,9 @@ from airflow_provider_moengage.segments.filter_values import (
     days_ago,
     days_from_now,
     kind_of,
+    name_of,
     number_of,
     plain,
-    text_of,
     value_of,
 )
 
@@ -204,8 +204,8 @@ def event_attribute(name: str) -> Attribute[EventAttributeFilter]:
 
 
 def _attribute(builder: str, filter_type: str, name: str, more: dict[str, str | None]) -> Attribute[Any]:
-    head = {"filter_type": filter_type, "name": text_of(builder, name)}
-    given = {key: text_of(f"{builder}({key}=...)", value) for key, value in more.items() if value is not None}
+    head = {"filter_type": filter_type, "name": name_of(builder, name)}
+    given = {key: name_of(f"{builder}({key}=...)", value) for key, value in more.items() if value is not None}
     return Attribute(f'{builder}("{name}")', {**head, **given})
 
 
@@ -237,8 +237,8 @@ def affinity(event_name: str, *, project: str | None = None) -> AffinityStart:
 
 
 def _event_head(builder: str, filter_type: str, name: str, project: str | None) -> dict[str, Any]:
-    head = {"filter_type": filter_type, "action_name": text_of(builder, name)}
-    return head if project is None else {**head, "project_name": text_of(f"{builder}(project=...)", project)}
+    head = {"filter_type": filter_type, "action_name": name_of(builder, name)}
+    return head if project is None else {**head, "project_name": name_of(f"{builder}(project=...)", project)}
 
 
 def in_segment(segment_id: str | ComesLater, name: str | ComesLater | None = None) -> SegmentFilter:
@@ -248,8 +248,8 @@ def in_segment(segment_id: str | ComesLater, name: str | ComesLater | None = Non
     :param segment_id: its id.
     :param name: its name, for those who read the definition; MoEngage goes by the id.
     """
-    reference = {"filter_type": "custom_segments", "id": text_of("in_segment", segment_id)}
-    return SegmentFilter(reference if name is None else {**reference, "name": text_of("in_segment", name)})
+    reference = {"filter_type": "custom_segments", "id": name_of("in_segment", segment_id)}
+    return SegmentFilter(reference if name is None else {**reference, "name": name_of("in_segment", name)})
 
 
 @overload

@@ -363,7 +363,9 @@ WRONG = [
     (all_of, ValueError, "all_of takes at least one filter"),
     (lambda: all_of(X.is_("a"), event_attribute("C").is_("a")), TypeError, r"belong into where\(...\)"),
     # Names.
-    (lambda: user(""), ValueError, "user takes text"),
+    (lambda: user(""), ValueError, "user takes a name or an id that is not blank"),
+    (lambda: event(" "), ValueError, "event takes a name or an id that is not blank"),
+    (lambda: BUY.today().sum_of(" "), ValueError, "not blank"),
     (lambda: user(3), TypeError, "user takes text, not a value of type int"),
     (lambda: in_segment(None), TypeError, "in_segment takes text, not nothing"),
     (lambda: value_of("it's"), ValueError, "value_of"),
