@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_moengage.client.errors import (
@@ -24,14 +25,19 @@ if TYPE_CHECKING:
 _NOBODY = {"filter_operator": "and", "filters": []}
 
 
+# How far MoEngage's clock may be behind that of Airflow.
+_CLOCKS_DIFFER = timedelta(minutes=1)
+
+
 class CreateSegmentOperator(DefinitionOperator):
     """
     Create a filter segment, or make sure that it is there with these filters.
 
     A name is never free again, not even when its segment is archived, so that a run that is repeated meets the segment
     of its first time: ``if_exists`` says what is to be done then. A task that was killed after MoEngage has created the
-    segment finds it in its retry, by name and definition, and succeeds: there is one segment, whatever was lost.
-    OpenAPI description of August 2026: create; API documents: list, get by id, update by id.
+    segment finds it in its retry, by name and definition, and succeeds: there is one segment, whatever was lost. Where
+    a server shows no definition, it has to be of this name and no older than the run. OpenAPI description of August
+    2026: create; API documents: list, get by id, update by id.
 
     The filters reach MoEngage as they are given, as with :class:`UpdateSegmentOperator`, templates included.
 
@@ -78,6 +84,7 @@ class CreateSegmentOperator(DefinitionOperator):
     def _start(self, progress: dict[str, Any]) -> None:
         super()._start(progress)
         self._is_retry = False
+        self._run_began: datetime | None = None
 
     def call_api(self, context: Context) -> dict[str, Any]:
         """
@@ -89,6 +96,7 @@ class CreateSegmentOperator(DefinitionOperator):
         :raises MoEngageError: when MoEngage has not done it.
         """
         self._is_retry = getattr(context.get("ti"), "try_number", 1) > 1
+        self._run_began = getattr(context.get("dag_run"), "start_date", None)
         try:
             return super().call_api(context)
         except DuplicateNameError as error:
@@ -136,7 +144,7 @@ class CreateSegmentOperator(DefinitionOperator):
         """Let pass what an earlier try of this task has created: a retry of the task meets it under its own name."""
         from airflow_provider_moengage.client.definitions import is_definition_shown
 
-        if self._is_retry and self._is_as_wanted(segment):
+        if self._is_retry and (self._is_as_wanted(segment) or self._is_of_this_run(segment)):
             return
         taken = DuplicateNameError(f"there is a segment {shown(self.name)} already")
         taken.existing_segment_name, taken.existing_segment_id = self.name, str(segment["id"])
@@ -146,6 +154,18 @@ class CreateSegmentOperator(DefinitionOperator):
                 f'definition: look at it in the dashboard; if_exists="skip" takes it as it is. {taken.way_out}'
             )
         raise taken
+
+    def _is_of_this_run(self, segment: dict[str, Any]) -> bool:
+        """Tell by its time whether a retry has met what this run has created, where no definition is shown."""
+        from airflow_provider_moengage.client.definitions import is_definition_shown
+
+        if is_definition_shown(segment) or self._run_began is None:
+            return False
+        try:
+            created = datetime.fromisoformat(str(segment.get("created_time")))
+        except ValueError:
+            return False
+        return (created if created.tzinfo else created.replace(tzinfo=timezone.utc)) >= self._run_began - _CLOCKS_DIFFER
 
     def _is_as_wanted(self, segment: dict[str, Any]) -> bool:
         from airflow_provider_moengage.client.definitions import is_same_definition

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -183,11 +184,17 @@ class TestRetry:
         today.add_segment(name="camp", included_filters=AGRA)
         assert "The name is taken" in refusal_of(create(), self.RETRY)
 
-    def test_what_does_not_show_its_definition_is_not(self, monkeypatch):
+    @pytest.mark.parametrize("hours", [-1, 1])
+    def test_one_that_does_not_show_its_definition_is_taken_by_its_time(self, monkeypatch, hours):
         with Sandbox(dialect="seeds") as sandbox:
             monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
             sandbox.add_segment(name="camp", included_filters=PUNE)
-            assert "It may be the one that an earlier try" in refusal_of(create(), self.RETRY)
+            run = SimpleNamespace(start_date=sandbox.now + timedelta(hours=hours))
+            if hours < 0:
+                create().execute({**self.RETRY, "dag_run": run})
+                assert "POST" not in methods(sandbox)
+            else:
+                assert "It may be the one that an earlier try" in refusal_of(create(), {**self.RETRY, "dag_run": run})
 
 
 class TestDryRun:
