@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +23,15 @@ SECONDS_TO_PARSE = 120
 SECONDS_TO_RUN = 300
 ENDED = ("success", "failed")
 WAITING_FOR_A_PERSON = ("awaiting_input", "deferred")
-SECONDS_BETWEEN_QUESTIONS = 0.5
+SECONDS_BETWEEN_QUESTIONS = 0.2
 # How long a process of Airflow waits while another writes to the database. SQLite lets one write at a time, and by
 # default gives up after 5 seconds.
 SECONDS_TO_WAIT_TO_WRITE = 100
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 BINARIES = Path(sys.executable).parent
+AIRFLOW = BINARIES / "airflow"
+LAUNCHER = (sys.executable, "-m", "demo.launcher")
 
 
 class AirflowTroubleError(Exception):
@@ -240,30 +243,35 @@ def running_airflow(home: Path, dags: Path, environment: Mapping[str, str], *, p
         "AIRFLOW__API__BASE_URL": url,
         # LocalExecutor starts all that it may have at once, 32 by default.
         "AIRFLOW__CORE__PARALLELISM": "8",
+        # How long the scheduler sleeps when it has found nothing to do: in a chain of short tasks, most of the time.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         # How late a worker may notice that its task has ended. A sensor that is back sooner than that fails.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_port),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggerer_port),
         **environment,
     }
-    with started("standalone", settings, home / "standalone.log") as parent:
+    with started(LAUNCHER, settings, home / "standalone.log") as parent:
         airflow = Standalone(url, home, settings, parent)
         airflow.wait_until(airflow.healthy, "Airflow is healthy", SECONDS_TO_START)
         yield airflow
 
 
 @contextmanager
-def started(command: str, settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    command: Sequence[str | Path], settings: Mapping[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """
     Keep a process of Airflow, and all those that it starts, for a while.
 
-    :param command: what follows the word airflow, words that have no spaces.
+    :param command: its program and arguments.
     :param settings: the environment.
     :param log: the file for its output.
     """
     with log.open("w") as output:
         process = subprocess.Popen(
-            [BINARIES / "airflow", *command.split()],
+            command,
+            cwd=REPOSITORY,
             env=settings,
             stdout=output,
             stderr=subprocess.STDOUT,

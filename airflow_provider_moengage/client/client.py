@@ -217,7 +217,7 @@ class MoEngageClient(Transport):
         self, name: str, included_filters: dict[str, Any], *, excluded_filters: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """
-        Create a filter segment. OpenAPI description of August 2026: create.
+        Create a filter segment. API document: create, in the OpenAPI description of August 2026.
 
         The limit is 50 calls a minute, 200 an hour and 1,000 a day.
 
@@ -317,7 +317,8 @@ class MoEngageClient(Transport):
             # No document shows such an answer; it is MoEngage's own all the same, and says why.
             raise MoEngageError(self._secrets.hide(answer["message"]), code="success: false", call=" ".join(call))
         if answer.get("success") is not True:
-            raise self._unexpected("it does not say success: true", json.dumps(answer), " ".join(call))
+            said = f"it does not say success: true, but {answer.get('message')!r:.200}"
+            raise self._unexpected(self._secrets.hide(said), json.dumps(answer), " ".join(call))
         if not self._is_meant(answer, name, segment_id):
             asked = f"named {name!r}" if segment_id is None else f"{segment_id}, named {name!r}"
             whose = f", whose id is {answer['cs_id']}" if answer.get("cs_id") else ""

@@ -8,7 +8,7 @@ then look like a missing segment.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 _SHOWN_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 1_000
@@ -54,15 +54,19 @@ class MoEngageError(Exception):
         call: str | None = None,
         tries: int = 1,
     ) -> None:
-        self.message = one_line(message)
+        self.message = _one_line(message)
         super().__init__(self.message)
         self.status = status
-        self.code = code and one_line(code, _FACT_CHARACTERS)
-        self.response_id = response_id and one_line(response_id, _FACT_CHARACTERS)
+        self.code = code and _one_line(code, _FACT_CHARACTERS)
+        self.response_id = response_id and _one_line(response_id, _FACT_CHARACTERS)
         self.body = body and body[:_BODY_CHARACTERS]
         self.retry_after = retry_after
-        self.call = call and one_line(call, _FACT_CHARACTERS)
+        self.call = call and _one_line(call, _FACT_CHARACTERS)
         self.tries = tries
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickle and copy call the class with the message alone, which is not what each class takes.
+        return _made_again, (type(self), self.args), self.__dict__
 
     def __str__(self) -> str:
         answered = " ".join(str(part) for part in (self.status, self.code) if part)
@@ -244,7 +248,7 @@ class ActiveSegmentLimitError(MoEngageError):
 
 
 class ServerError(MoEngageError):
-    """5xx, and 408, 425 and 499: MoEngage, or a proxy before it, failed."""
+    """5xx, and the 408, 421, 425 and 499 of a proxy: MoEngage, or a proxy before it, failed."""
 
     headline = "MoEngage failed to answer"
     way_out = "Try again later; if it persists, ask MoEngage's support."
@@ -370,6 +374,10 @@ class RequestTimeoutError(ConnectionFailedError):
     headline = "MoEngage did not answer in time"
 
 
+def _made_again(kind: type[MoEngageError], args: tuple[Any, ...]) -> MoEngageError:
+    return kind.__new__(kind, *args)
+
+
 def shown(text: str) -> str:
     """
     Quote the beginning of an answer so that it fits a log line.
@@ -382,13 +390,7 @@ def shown(text: str) -> str:
     return repr(text[:_SHOWN_CHARACTERS]) + ("..." if len(text) > _SHOWN_CHARACTERS else "")
 
 
-def one_line(text: str, most: int = _MESSAGE_CHARACTERS) -> str:
-    """
-    Keep a server from writing lines of its own, or escape sequences, into a log.
-
-    :param text: any text.
-    :param most: how many characters of it stay.
-    :return: printable text.
-    """
+def _one_line(text: str, most: int = _MESSAGE_CHARACTERS) -> str:
+    """Keep a server from writing lines of its own, or escape sequences, into a log."""
     cut = text if len(text) <= most else text[:most] + "..."
     return "".join(character if character.isprintable() else " " for character in cut)

@@ -61,9 +61,8 @@ _BY_STATUS: dict[int, type[MoEngageError]] = {
     429: RateLimitError,
 }
 
-# The request came too slowly, came too early, or was too slow for the proxy that gave up: what waiting mends. It mends
-# neither 421 nor 423, which another connection or an unlocking does; no API of MoEngage sends them.
-_TRANSIENT = (408, 425, 499)
+# Of a server or proxy that fails, as the 5xx are. retry.py says of each why waiting mends it.
+_SERVERS_FAILURES = (408, 421, 425, 499)
 
 # What these mean is MoEngage's own; without its envelope they come from a proxy, and mean something else.
 _ONLY_MOENGAGES = (409, 412, 413)
@@ -119,6 +118,7 @@ def error_from_answer(
         error.existing_segment_name = text_of("existing_cs_name")
         error.existing_segment_id = text_of("existing_cs_id")
     if isinstance(error, ActiveSegmentLimitError):
+        error.retry_after = None  # whatever the headers say: no waiting mends it
         error.actual_count, error.limit = _number_of(details, "actual_count"), _number_of(details, "limit")
     return error
 
@@ -156,7 +156,8 @@ def _class_of(status: int, details: Mapping[str, Any]) -> type[MoEngageError]:
         str(details.get(key) or details.get(older) or "").casefold()
         for key, older in (("code", "title"), ("message", "description"))
     )
-    if status >= 500 or status in _TRANSIENT:
+    # By the status, whatever a proxy calls it: what is sent again goes by it too.
+    if status >= 500 or status in _SERVERS_FAILURES:
         return ServerError
     if status == 404 and code != "entity not found":
         return EndpointNotFoundError

@@ -15,7 +15,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, ReadTimeoutError
 
 from airflow_provider_moengage import __version__
-from airflow_provider_moengage.client.answers import parse
+from airflow_provider_moengage.client.answers import parse, without_values
 from airflow_provider_moengage.client.bodies import SLOW, read_body
 from airflow_provider_moengage.client.deadlines import DeadlineAdapter
 from airflow_provider_moengage.client.errors import (
@@ -50,6 +50,9 @@ from airflow_provider_moengage.client.retry import (
 from airflow_provider_moengage.client.urls import check_target, is_loopback
 
 _log = logging.getLogger(__name__)
+
+# So many characters of an answer an error holds at most.
+_KEPT_CHARACTERS = 10_000
 
 _LARGEST_ANSWER = 32 * 1024 * 1024
 
@@ -193,7 +196,7 @@ class Transport:
     ) -> dict[str, Any] | MoEngageError:
         """Tell what an answer means, as far as it came."""
         status = response.status_code
-        tries = getattr(response.raw.retries, "attempt", 1)
+        tries = getattr(getattr(response.raw, "retries", None), "attempt", 1)
         text = received.decode("utf-8-sig", errors="replace")
         # What a refusal is about stands in its body; of one that broke off only these are clear without.
         is_clear = status in {401, 408, 429} or status >= 500 or AUTH_CODE_HEADER in response.headers
@@ -214,7 +217,7 @@ class Transport:
         if trouble == SLOW:
             return self._timed_out(call, tries)
         if trouble:
-            text = self._secrets.hide(text)
+            text = self._without_values(text)
             said = f"it {trouble} after {len(received)} bytes: {shown(text)}"
             return IncompleteResponseError(said, status=status, body=text, call=call)
         try:
@@ -268,8 +271,12 @@ class Transport:
         return self.base_url, self._session.auth, self._session.headers["MOE-APPKEY"], self.database_name
 
     def _unexpected(self, what: str, text: str, call: str, status: int = 200) -> UnexpectedResponseError:
-        text = self._secrets.hide(text)
+        text = self._without_values(text)
         return UnexpectedResponseError(f"{what}: {shown(text)}", status=status, body=text, call=call)
+
+    def _without_values(self, text: str) -> str:
+        """Take out of a successful answer what is nobody's business: the credentials, and the values of filters."""
+        return without_values(self._secrets.hide(text)[:_KEPT_CHARACTERS])
 
 
 class _Session(requests.Session):

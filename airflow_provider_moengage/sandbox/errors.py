@@ -19,12 +19,15 @@ class ApiError(Exception):
     def __init__(
         self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **details: Any
     ) -> None:
-        super().__init__(f"{status} {code}: {message}")
+        super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
         self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}: {self.message}"
 
 
 def invalid_format(message: str | None = None) -> ApiError:

@@ -214,8 +214,19 @@ class TestUpdate:
             ({"filter_operator": ["and"], "filters": []}, 'included_filters needs the key "filter_operator"'),
             ({"filter_operator": "and"}, 'included_filters needs the key "filters" with a list'),
             ({"filter_operator": "and", "filters": {}}, 'included_filters needs the key "filters" with a list'),
-            ({"filter_operator": "and", "filters": [float("nan")]}, "cannot be sent as JSON"),
-            ({"filter_operator": "and", "filters": [{1, 2}]}, "cannot be sent as JSON"),
+            (
+                {"filter_operator": "and", "filters": [{"value": float("nan")}]},
+                r"cannot be sent as JSON: included_filters.filters\[0\].value is NaN or infinite",
+            ),
+            (
+                {"filter_operator": "and", "filters": [{}, {"value": {"a@b.c"}}]},
+                r"cannot be sent as JSON: included_filters.filters\[1\].value is set of length 1\. Use strings",
+            ),
+            (
+                {"filter_operator": "and", "filters": [{7: "a@b.c"}]},
+                r"JSON: a key of included_filters.filters\[0\] is int, and must be text",
+            ),
+            ({"filter_operator": "and", "filters": [b"a@b.c"]}, r"filters\[0\] is bytes of length 5"),
         ],
     )
     def test_bad_filters_are_not_sent(self, sandbox, client, included_filters, sentence):
@@ -396,6 +407,24 @@ class TestTrouble:
         assert shown in str(caught.value)
         assert "200" in str(caught.value)
         assert caught.value.status == 200
+
+    @pytest.mark.parametrize(
+        "kind_of_answer",
+        [lambda text: text, lambda text: f"[{text}]", lambda text: text[:-40]],
+        ids=["another segment", "a list", "broken off"],
+    )
+    def test_no_value_of_an_audience_is_shown(self, sandbox, client, kind_of_answer):
+        """However the answer is wrong: the values of a definition stand in no error that a log may show."""
+        definition = {"filter_operator": "and", "filters": [{"name": "Email", "value": ["a@b.example", 4711]}]}
+        segment = {"included_filters": definition, "description": "a@b.example", "id": "another", "name": "camp"}
+        text = json.dumps({"data": segment, "type": "custom_segment"})
+        sandbox.fail_next(status=200, body=kind_of_answer(text))
+        with pytest.raises(UnexpectedResponseError) as caught:
+            client.get_segment(UNKNOWN_ID)
+        held = f"{caught.value} {caught.value!r} {vars(caught.value)}"
+        assert "a@b" not in held
+        assert "4711" not in held
+        assert "included_filters" in str(caught.value)
 
     @pytest.mark.parametrize("data", [None, "x", [1], [[]]])
     def test_data_of_another_kind(self, sandbox, client, data):

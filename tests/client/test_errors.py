@@ -141,8 +141,9 @@ def test_only_waiting_mends_these():
 
 def test_the_figures_of_a_full_workspace():
     ((status, body, _),) = [sample for sample in SAMPLES if sample[2] is errors.ActiveSegmentLimitError]
-    error = error_from_answer(status, json.dumps(body), call="POST /v3/custom-segments", hide=str)
+    error = error_from_answer(status, json.dumps(body), call="POST /v3/custom-segments", hide=str, retry_after=30)
     assert (error.actual_count, error.limit) == (1001, 1000)
+    assert error.retry_after is None
 
 
 @pytest.mark.parametrize("figures", [{"actual_count": "1,001", "limit": None}, {"actual_count": [1_001]}])
@@ -265,7 +266,7 @@ def test_the_name_of_a_file_segment_is_taken():
     assert type(error_from_answer(409, json.dumps(body), call="", hide=str)) is errors.DuplicateNameError
 
 
-@pytest.mark.parametrize("status", [408, 425, 499])
+@pytest.mark.parametrize("status", [408, 421, 425, 499])
 def test_what_waiting_mends_below_500(status):
     error = error_from_answer(status, "", call="GET /x", hide=str)
     assert type(error) is errors.ServerError

@@ -107,14 +107,13 @@ def test_a_setting_that_cannot_work(failing, clock, monkeypatch, setting, variab
 
 # What urllib3 and requests have said in several versions, and may say in one to come.
 WORDS = [
-    lambda text: requests.exceptions.ProxyError(text),
-    lambda text: requests.exceptions.InvalidProxyURL(text),
+    requests.exceptions.ProxyError,
+    requests.exceptions.InvalidProxyURL,
     lambda text: requests.exceptions.InvalidURL(f"Failed to parse: {text}"),
-    lambda text: requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support."),
     lambda text: requests.exceptions.ConnectionError(urllib3.exceptions.ProxyError(text, OSError(text))),
-    lambda text: urllib3.exceptions.LocationParseError(text),
-    lambda text: urllib3.exceptions.ProxySchemeUnknown(text),
-    lambda text: ValueError(text),
+    urllib3.exceptions.LocationParseError,
+    urllib3.exceptions.ProxySchemeUnknown,
+    ValueError,
 ]
 
 

@@ -30,7 +30,11 @@ needs_the_provider = pytest.mark.skipif(
     reason="the provider is not installed here, so that Airflow does not find it",
 )
 
-STANDARD_LABELS = {"login": "Workspace ID", "password": "Data API key", "host": "Host (optional)"}
+STANDARD_LABELS = {
+    "login": "Workspace ID",
+    "password": "Data API key",
+    "host": "Host (empty: choose the Data center under Extra Fields)",
+}
 
 
 def test_the_table():

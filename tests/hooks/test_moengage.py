@@ -100,8 +100,27 @@ before_airflow_3_2 = pytest.mark.skipif(
         ({"password": "  "}, "its password (Data API key) is missing"),
         ({"login": "hunter2 "}, "its login (Workspace ID) must be text in printable ASCII, without blanks"),
         ({"password": "hunter2 "}, "its password (Data API key) has blanks at its ends"),
-        ({"extra": {"data_center": "hunter2-hunter2"}}, "There is no MoEngage data center of this number"),
+        ({"extra": {"data_center": "hunter2-hunter2"}}, "its extra has the Data API key"),
+        ({"extra": {"data_center": "hunter2-another"}}, "There is no MoEngage data center of this number"),
         ({"extra": {"data_center": "01", "app_key": "hunter2 "}}, "app_key must be text in printable ASCII"),
+        (
+            {"password": "", "extra": {"data_center": "01", "api_key": "hunter2-hunter2"}},
+            "its password (Data API key) is missing, and its extra has api_key: move the key from there into the",
+        ),
+        (
+            {"password": None, "extra": '{"Data_API_key" : "hunter2", }'},
+            "its password (Data API key) is missing, and its extra has data_api_key",
+        ),
+        (
+            {"extra": {"data_center": "01", "app_key": "hunter2-hunter2"}},
+            "its extra has the Data API key, which nobody masks there",
+        ),
+        ({"extra": {"hunter2-another": "x", "Data Center": "01"}}, "names no data center (the extra has Data Center)"),
+        (
+            {"host": "https://dashboard-01.moengage.com"},
+            "is MoEngage's dashboard, not its API: give https://api-01.moengage.com, or leave it out and set",
+        ),
+        ({"host": "dashboard-101.moengage.com"}, "give https://api-101.moengage.com"),
         ({}, "it names no data center. Set data_center in its extra"),
         ({"extra": {"datacenter": "01"}}, "it names no data center (the extra has datacenter). Set data_center"),
         ({"extra": {"data_center": "7"}}, "There is no MoEngage data center '7'"),

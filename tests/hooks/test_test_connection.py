@@ -137,10 +137,20 @@ class TestNobodyAnswers:
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         worked, message = press(sandbox.connection, host=address)
         assert not worked
-        assert message.startswith(f"MoEngage could not be reached: {address}: ")
-        assert message.endswith(
-            "Check the network, and the connection's host and data center. This tells nothing about the credentials."
+        assert message.startswith(f"Nothing listens at this address of this machine: {address}: ")
+        assert "Is the sandbox running? Start it with moengage-sandbox" in message
+        assert message.endswith("This tells nothing about the credentials.")
+
+    def test_a_proxy_that_cannot_be_used(self, press, monkeypatch):
+        monkeypatch.setenv("HTTPS_PROXY", "http://corp:Se/cr3t@127.0.0.1:9")
+        for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        worked, message = press(
+            {"conn_type": "moengage", "login": LOGIN, "password": KEY, "extra": {"data_center": "01"}}
         )
+        assert not worked
+        assert message.startswith("The proxy's settings cannot be used: the variable HTTPS_PROXY cannot be read")
+        assert "cr3t" not in message
 
     def test_an_address_that_is_not_moengages(self, sandbox, press):
         worked, message = press(sandbox.connection, host=f"{sandbox.url}/elsewhere")
@@ -280,7 +290,8 @@ def test_an_echo_of_the_key(sandbox, press, status, body):
     worked, message = press(sandbox.connection)
     its_own_limit = status == 429 and isinstance(body, dict) and "Request Error" not in json.dumps(body)
     assert worked == its_own_limit
-    assert "***" in message
+    # Of a success that is none, only the keys of its JSON are shown.
+    assert "***" in message or (status == 200 and isinstance(body, dict))
     assert len(sandbox.requests) == 1
 
 

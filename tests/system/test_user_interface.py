@@ -113,7 +113,7 @@ def test_the_form_of_a_new_connection(page, playground, picture):
     page.get_by_role("option", name="MoEngage", exact=True).click()
     dialog.locator("input[name=login]").fill("YOUR_WORKSPACE_ID")
     dialog.locator("input[name=password]").fill("your-data-api-key")
-    for label in ("Host (optional)", "Workspace ID", "Data API key"):
+    for label in ("Host (empty: choose the Data center under Extra Fields)", "Workspace ID", "Data API key"):
         sync_api.expect(dialog.get_by_text(label, exact=True)).to_be_visible()
     for hidden in ("Port", "Schema"):
         sync_api.expect(dialog.get_by_text(hidden, exact=True)).to_have_count(0)
@@ -178,6 +178,7 @@ def test_a_run_ends_green_and_its_link_leads_to_the_segment(page, playground, pi
     assert moengage.url == f"{playground.moengage}/#{segment['id']}"
     sync_api.expect(moengage.locator(".linked")).to_contain_text("camp_diwali_2026")
     picture("open-in-moengage")
+    moengage.evaluate("window.scrollTo(0, 0)")
     picture("sandbox-page", moengage)
 
 
