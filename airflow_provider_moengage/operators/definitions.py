@@ -89,12 +89,15 @@ class DefinitionOperator(OneSegmentOperator):
             for key, group in self._definition.items()
             for place, sentence in check_filters(group, key, allow_empty_values=self.allow_empty_values)
         ]
+        if not (self.included_filters["filters"] or self.allow_empty_values):
+            empty = "The list is empty: MoEngage may select nobody, or everybody. allow_empty_values=True lets it be."
+            mistakes.insert(0, f"included_filters.filters: {empty}")
         if mistakes:
             for mistake in mistakes[:_LOGGED_MISTAKES]:
                 self.log.error("%s", mistake)
             raise InvalidInputError(
-                "MoEngage would refuse these filters; nothing was sent (validate_filters=False sends them as they are). "
-                + _beginning_of(mistakes)
+                "MoEngage would refuse these filters, and nothing was sent (validate_filters=False sends them as they "
+                "are). " + _beginning_of(mistakes)
             )
 
     def _changes_in(self, segment: dict[str, Any]) -> list[str]:
