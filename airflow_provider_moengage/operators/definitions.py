@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_moengage.client import MoEngageClient
 
-_SHOWN_MISTAKES = 20
+_LOGGED_MISTAKES = 100
+
+# What an error's message has room for.
+_SHOWN_CHARACTERS = 700
 
 
 class DefinitionOperator(OneSegmentOperator):
@@ -86,11 +89,15 @@ class DefinitionOperator(OneSegmentOperator):
             for key, group in self._definition.items()
             for place, sentence in check_filters(group, key, allow_empty_values=self.allow_empty_values)
         ]
+        if not (self.included_filters["filters"] or self.allow_empty_values):
+            empty = "The list is empty: MoEngage may select nobody, or everybody. allow_empty_values=True lets it be."
+            mistakes.insert(0, f"included_filters.filters: {empty}")
         if mistakes:
-            more = len(mistakes) - _SHOWN_MISTAKES
+            for mistake in mistakes[:_LOGGED_MISTAKES]:
+                self.log.error("%s", mistake)
             raise InvalidInputError(
-                f"MoEngage would refuse these filters; nothing was sent. {' '.join(mistakes[:_SHOWN_MISTAKES])}"
-                f"{f' And {more} more.' if more > 0 else ''} validate_filters=False sends them as they are."
+                "MoEngage would refuse these filters, and nothing was sent (validate_filters=False sends them as they "
+                "are). " + _beginning_of(mistakes)
             )
 
     def _changes_in(self, segment: dict[str, Any]) -> list[str]:
@@ -106,6 +113,16 @@ class DefinitionOperator(OneSegmentOperator):
     def _definition_after(self, segment: dict[str, Any]) -> dict[str, Any]:
         """Say what the segment's definition is to be, when it has one already."""
         return self._definition
+
+
+def _beginning_of(mistakes: list[str]) -> str:
+    """Give as many as there is room for, one at least."""
+    fit, room = 1, _SHOWN_CHARACTERS - len(mistakes[0])
+    while fit < len(mistakes) and len(mistakes[fit]) < room:
+        room -= len(mistakes[fit]) + 1
+        fit += 1
+    more = len(mistakes) - fit
+    return " ".join(mistakes[:fit])[:_SHOWN_CHARACTERS] + (f" And {more} more, in the log." if more else "")
 
 
 class UpdateSegmentOperator(DefinitionOperator):

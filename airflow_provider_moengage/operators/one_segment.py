@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_moengage.client import MoEngageClient
 
+_ID_CHARACTERS = 24
+
 
 @dataclass(frozen=True)
 class Target:
@@ -204,7 +206,10 @@ def _segment_of_that_name(client: MoEngageClient, segment_id: str) -> str:
     from airflow_provider_moengage.client.names import is_like_an_id
 
     if is_like_an_id(segment_id):
-        return ""
+        is_short = len(segment_id) < _ID_CHARACTERS
+        return (
+            f"An id has {_ID_CHARACTERS} hexadecimal characters, and this one {len(segment_id)}. " if is_short else ""
+        )
     with suppress(MoEngageError):
         found = client.find_segment(name=segment_id)
         if found and found.get("id"):

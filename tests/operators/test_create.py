@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from datetime import timedelta
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.operators.segments import CreateSegmentOperator, UpdateSegmentOperator
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.support import UNKNOWN_ID, filters
+from tests.support import UNKNOWN_ID, filters, new_dag
 
 PUNE, AGRA = filters(["Pune"]), filters(["Agra"])
 
@@ -90,6 +91,29 @@ class TestCreate:
         asset = create_asset(workspace_id=sandbox.connection["login"], segment_id=UNKNOWN_ID)
         assert "There is no segment 'camp' yet" in refusal_of(create(outlets=[asset]))
         assert "POST" not in methods(sandbox)
+
+    def test_an_outlet_hears_what_was_done(self, today):
+        segment_id = today.add_segment(name="camp", included_filters=AGRA)["id"]
+        asset = create_asset(workspace_id=today.connection["login"], segment_id=segment_id)
+        for action in ("update", "none"):
+            event = SimpleNamespace(extra={})
+            create(if_exists="update", outlets=[asset]).execute({"outlet_events": {asset: event}})
+            assert (event.extra["action"], event.extra["segment_id"]) == (action, segment_id)
+
+    def test_a_dry_run_says_so_to_its_outlet(self, today, log):
+        segment_id = today.add_segment(name="camp", included_filters=AGRA)["id"]
+        asset = create_asset(workspace_id=today.connection["login"], segment_id=segment_id)
+        event = SimpleNamespace(extra={})
+        create(if_exists="update", outlets=[asset], dry_run=True).execute({"outlet_events": {asset: event}})
+        assert (event.extra["action"], event.extra["dry_run"]) == ("none", True)
+        assert "Airflow makes the events of the task's outlets all the same" in log()
+
+    def test_moengages_own_templates_pass(self):
+        native = "{{MoeUserAttribute['lifetime_value']}}"
+        with new_dag("native"):
+            operator = create(filters([native, "{{ ds }}"]))
+        operator.render_template_fields({"ds": "2026-11-02"})
+        assert operator.included_filters == filters([native, "2026-11-02"])
 
 
 class TestSkip:
@@ -245,6 +269,20 @@ class TestFiltersAreChecked:
         message = refusal_of(operator(excluded_filters=self.WRONG))
         assert "excluded_filters.filters[0].operator: " in message
         assert "excluded_filters.filters[1].value: The list is empty" in message
+        assert sandbox.requests == []
+
+    def test_there_is_room_for_as_many_as_there_are(self, sandbox, log):
+        """The log has them all, the error as many as fit into its message."""
+        wrong = {"filter_operator": "and", "filters": [self.WRONG["filters"][1]] * 40}
+        message = refusal_of(create(wrong))
+        assert message.startswith("MoEngage would refuse these filters, and nothing was sent")
+        assert re.search(r" And \d+ more, in the log\.$", message)
+        assert "included_filters.filters[39].value: The list is empty" in log()
+
+    def test_no_filter_at_all(self, sandbox):
+        """A query without rows, as the whole of who is in it."""
+        message = refusal_of(create({"filter_operator": "and", "filters": []}))
+        assert "included_filters.filters: The list is empty" in message
         assert sandbox.requests == []
 
     def test_an_empty_list_that_is_meant(self, sandbox):

@@ -156,6 +156,12 @@ class TestTheIdWins:
         assert "Here is" not in refusal_of(operator("camp holi"))
         assert not written(sandbox)
 
+    def test_an_id_that_is_too_short(self, sandbox):
+        """Samples in the documents have 23 characters: MoEngage is asked all the same."""
+        message = refusal_of(ArchiveSegmentOperator(task_id="it", segment_id=UNKNOWN_ID[:23]))
+        assert "An id has 24 hexadecimal characters, and this one 23." in message
+        assert [request.method for request in sandbox.requests] == ["GET"]
+
 
 class TestUpdateByName:
     def test_one_list_request(self, sandbox):
@@ -304,7 +310,7 @@ class TestDryRun:
         assert sandbox.requests == []
 
 
-def test_the_years_of_a_listed_segment_are_no_template(sandbox):
+def test_what_a_list_has_given_is_no_template():
     """What a mapped task group gives has its type with it."""
     with new_dag("listed"):
         operator = ArchiveSegmentOperator(

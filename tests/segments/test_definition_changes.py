@@ -43,8 +43,10 @@ def test_what_came_and_went():
     before = {"included_filters": group(user("City"), user("LTV", "between"))}
     after = {"included_filters": group(user("City", value="other"), user("Age")), "excluded_filters": group(SEGMENT)}
     assert changes_between(before, after) == [
-        "Included: 2 filters before, 2 after; new: Age (in); gone: LTV (between); with other values or options: City "
-        "(in).",
+        (
+            "Included: 2 filters before, 2 after; new: Age (in); gone: LTV (between); with other values or options: "
+            "City (in)."
+        ),
         "Excluded: 0 filters before, 1 after; new: segment VIP.",
     ]
 
