@@ -103,11 +103,14 @@ def test_segment_lifecycle(sandbox, run_dag):
     assert [(request.method, request.path) for request in sandbox.requests] == [
         ("GET", "/v3/custom-segments"),
         ("GET", "/v3/custom-segments"),
-        ("PATCH", f"/v3/custom-segments/{segment_id}"),
+        *((method, f"/v3/custom-segments/{segment_id}") for method in ("GET", "PATCH")),
+        # The id wins: each looks up what the segment is called.
+        ("GET", f"/v3/custom-segments/{segment_id}"),
         ("PATCH", "/v2/custom-segments/archive"),
+        ("GET", f"/v3/custom-segments/{segment_id}"),
         ("PATCH", "/v2/custom-segments/unarchive"),
     ]
-    _, dynamic, dated = sandbox.requests[2].json["included_filters"]["filters"]
+    _, dynamic, dated = sandbox.requests[3].json["included_filters"]["filters"]
     assert dynamic["value"] == "{{MoeUserAttribute['Average order value']}}"
     span = dated["primary_time_range"]
     assert span["value"] == f"{date.to_date_string()}T00:00:00.000Z"
