@@ -55,12 +55,12 @@ class TestSelecting:
         run = run_dag(dag)
 
         assert run.states == {"find": "success"}
-        known = {segment["name"]: segment for segment in sandbox.segments}
+        listed = {segment["name"]: segment for segment in sandbox.segments}
         assert run.xcoms["find"] == [
             {
                 "name": name,
-                "segment_id": known[name]["id"],
-                "created_time": known[name]["created_time"],
+                "segment_id": listed[name]["id"],
+                "created_time": listed[name]["created_time"],
                 "type": "ELASTIC_SEARCH",
                 "source": source,
             }
@@ -72,9 +72,8 @@ class TestSelecting:
             run.log,
         )
         assert re.search(r"name +id +created \(UTC\) +age in days +type +source", run.log)
-        row = (
-            rf"camp_diwali  {known['camp_diwali']['id']}  \d{{4}}-\d\d-\d\dT[\d:]{{8}}Z  200 +ELASTIC_SEARCH  DASHBOARD"
-        )
+        diwali = rf"camp_diwali  {listed['camp_diwali']['id']}"
+        row = rf"{diwali}  \d{{4}}-\d\d-\d\dT[\d:]{{8}}Z  200 +ELASTIC_SEARCH  DASHBOARD"
         assert re.search(row, run.log)
         assert run.log.index("camp_diwali  ") < run.log.index("camp_holi  ")
 
@@ -127,7 +126,7 @@ class TestSelecting:
     def test_as_of_a_past_run(self, sandbox, run_dag):
         """What was too young then is too young in a run of then, whenever that takes place."""
         then = pendulum.now("UTC") - 120 * DAY
-        dag = listing_dag("then", sandbox, as_of="{{ ts }}", older_than=pendulum.duration(days=90))
+        dag = listing_dag("then", sandbox, as_of="{{ ts }}", older_than=timedelta(days=90))
 
         run = run_dag(dag, logical_date=then)
 
@@ -273,7 +272,7 @@ class TestBadInput:
         assert sandbox.requests == []
 
 
-class TestTrouble:
+class TestFailures:
     def test_a_hiccup_costs_no_try(self, sandbox, run_dag):
         sandbox.add_segment(name="camp")
         sandbox.fail_next(status=503)
@@ -313,14 +312,14 @@ class TestHandingOn:
         run = run_dag(dag)
 
         assert run.state == "success", run.log
-        known = {segment["name"]: segment["id"] for segment in sandbox.segments}
+        listed = {segment["name"]: segment["id"] for segment in sandbox.segments}
         bodies = {verb: [] for verb in ("archive", "unarchive")}
         for request in sandbox.requests[1:]:
             body = dict(request.json)
             bodies[request.path.rpartition("/")[2]].append((body.pop("name"), body.popitem()[1]))
             assert body == {}
         names = {"camp_keep", "camp_diwali", "camp_file", treacherous, "camp_holi"}
-        assert {frozenset(calls) for calls in bodies.values()} == {frozenset((name, known[name]) for name in names)}
+        assert {frozenset(calls) for calls in bodies.values()} == {frozenset((name, listed[name]) for name in names)}
         assert [len(calls) for calls in bodies.values()] == [5, 5]
         assert sandbox.connection["password"] not in run.log
 
