@@ -11,20 +11,25 @@ unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 # Containers often keep Python from writing bytecode: each process of Airflow would compile all of it again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo airflow test coverage mutants matrix reference pictures bench dist lint constraints clean
+.PHONY: help demo airflow test test-fast coverage mutants matrix docs pictures bench dist lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@sed -nE 's|^([a-z]+):.*## (.*)|  make \1: \2|p' $(MAKEFILE_LIST)
+	@sed -nE 's|^##@ (.*)|\n\1|p; s|^([a-z-]+):.*## (.*)|  make \1: \2|p' $(MAKEFILE_LIST)
 
+##@ See it run
 demo: .venv/ready  ## archive expired segments of a sandbox with the example DAG on a real Airflow
 	@$(BIN)/python -m demo.run
 
 airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, to look around in; Ctrl-C ends them
 	@exec $(BIN)/python -m demo.playground
 
-test: .venv/ready  ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup
+##@ Test
+test: .venv/ready  ## run all tests, and name the ten slowest
+	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup --durations 10
+
+test-fast: .venv/ready  ## run the tests that need nothing but this process, in half a minute; OPTIONS=tests/client
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 10 -m 'not slow and not hypothesis' $(OPTIONS)
 
 coverage: .venv/ready  ## run the tests that need no Airflow beside them, and show which lines and branches they leave out
 	@$(BIN)/coverage erase
@@ -41,31 +46,35 @@ matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPT
 	@export UV_SYSTEM_CERTS=1; \
 	if pyenv=$$(command -v pyenv); then \
 		export PYENV_ROOT="$${PYENV_ROOT:-$${pyenv%/*/pyenv}}"; \
-		export PYENV_VERSION="$$(pyenv versions --bare | grep -E '^3\.1[0-3]\.' | paste -sd:)"; \
+		export PYENV_VERSION="$$(pyenv versions --bare | grep -E '^3\.1[0-4]\.' | paste -sd:)"; \
 	fi; \
 	$(BIN)/nox $(OPTIONS)
 
-reference: .venv/ready  ## make the reference of all that is public, from the docstrings: build/reference/index.html
-	@$(BIN)/python -m sphinx --quiet --fail-on-warning docs/reference build/reference
-	@echo build/reference/index.html
+##@ Pages
+docs: .venv/ready  ## make the pages of docs/ and the reference: build/docs/index.html
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning docs build/docs
+	@echo build/docs/index.html
 
-pictures: .venv/ready  ## take the pictures of the README anew, in a real browser
-	@PICTURES=docs $(BIN)/python -m pytest tests/system/test_user_interface.py
+pictures: .venv/ready  ## take the pictures of the pages anew, in a real browser, and draw the diagrams
+	@$(BIN)/python docs/diagrams/draw.py
+	@PICTURES=docs/pictures $(BIN)/python -m pytest tests/system/test_user_interface.py
 
+##@ Measure
 bench: .venv/bench/ready  ## measure, print the figures and write them to tests/benchmarks/results.json; OPTIONS=--help
 	@.venv/bench/bin/python -m tests.benchmarks $(OPTIONS)
 
-dist: .venv/ready  ## build the wheel and the sdist, and check them: dist/
-	@rm -rf dist
-	@$(BIN)/python -m hatchling build
-	@$(BIN)/python -m twine check --strict dist/*
-
+##@ Maintain
 lint: .venv/ready  ## ruff (format and rules), mypy (strict), the schemas of what is in .github
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
+
+dist: .venv/ready  ## build the wheel and the sdist, and check them: dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build
+	@$(BIN)/python -m twine check --strict dist/*
 
 constraints: .venv/ready  ## look up newer versions of everything and pin them
 	@$(UV) pip compile --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate \

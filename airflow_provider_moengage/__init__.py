@@ -23,7 +23,7 @@ def get_provider_info() -> dict[str, Any]:
 
     :return: the provider's metadata, in the shape of Airflow's ``provider_info.schema.json``.
     """
-    from airflow_provider_moengage import connection_form
+    from airflow_provider_moengage.hooks import connection_form
 
     return {
         "package-name": "airflow-provider-moengage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from contextlib import suppress
@@ -13,36 +14,49 @@ import requests
 
 from airflow_provider_moengage.sandbox import Sandbox
 from demo import say
-from demo.standalone import free_port, running_airflow
+from demo.ports import promised_ports
+from demo.standalone import running_airflow
 from demo.workspace import fill
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HOME = REPOSITORY / ".airflow" / "standalone"
+# For DAG files of one's own: git ignores it, and make clean leaves it alone.
+DAGS = REPOSITORY / "dags"
+EXAMPLES = REPOSITORY / "example_dags"
 CONNECTION = "moengage_default"
 SETTINGS = {
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    # Whoever has written a file wants to see its DAG. By default Airflow looks for new files every 300 s, and
+    # every 30 s into those that it knows.
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
 }
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(home: Path = HOME) -> int:
+def run(home: Path = HOME, dags: Path = DAGS, ports: tuple[int, int] = (8080, 8900)) -> int:
     """
     Start both, and stop them at Ctrl-C.
 
     :param home: where Airflow keeps its database and logs.
+    :param dags: the folder of one's own DAGs, beside the examples.
+    :param ports: those of Airflow and of the sandbox, if they are free; 0 is for any.
     :return: the exit code.
     """
     for number in SIGNALS:
         signal.signal(number, _end)
     home.mkdir(parents=True, exist_ok=True)
-    with suppress(KeyboardInterrupt), Sandbox(port=free_port(8900)) as sandbox:
+    dags.mkdir(parents=True, exist_ok=True)
+    with suppress(KeyboardInterrupt), promised_ports(1, ports[1]) as (port,), Sandbox(port=port) as sandbox:
         fill(sandbox)
         # What the params of the examples name.
         sandbox.add_segment(name="camp_diwali_2026", source="DASHBOARD")
         sandbox.add_segment(name="camp_cities", id="63d8cec0c085939e6c1ab727")
         say("Airflow starts; the first time it creates its database ...")
-        with running_airflow(home, REPOSITORY / "example_dags", SETTINGS, port=8080) as airflow:
+        settings = {**SETTINGS, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": bundles(dags)}
+        with running_airflow(home, dags, settings, port=ports[0]) as airflow:
             # One that was killed has left its own, which leads to a sandbox that is gone.
             with suppress(requests.HTTPError):
                 airflow.call("DELETE", f"connections/{CONNECTION}")
@@ -50,14 +64,25 @@ def run(home: Path = HOME) -> int:
                 say(
                     f"\n  Airflow   {airflow.url}  (the example DAGs, and the connection {CONNECTION})"
                     f"\n  MoEngage  {sandbox.url}  (its sandbox, {len(sandbox.segments)} segments)"
-                    "\n\nThe DAGs are paused: switch one on, and trigger it. Begin with archive_expired_segments, whose"
-                    "\nplan then waits for you under Browse > Required Actions."
+                    f"\n  Your DAGs {dags}  (a new file shows within 10 s)"
+                    "\n\nThe DAGs are paused. Switch one on, and its schedule starts a run; trigger what has none."
+                    "\nBegin with archive_expired_segments: switch it on, and its plan waits for you under Browse >"
+                    "\nRequired Actions."
                     "\n\nCtrl-C ends both."
                 )
                 airflow.parent.wait()
                 say(f"Airflow has ended by itself; its log is {airflow.log}.")
     say("\nBoth have ended.")
     return 0
+
+
+def bundles(dags: Path) -> str:
+    """Name the folders of DAGs, as Airflow's setting has them."""
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    folders = {"dags-folder": dags, "examples": EXAMPLES}
+    return json.dumps(
+        [{"name": name, "classpath": local, "kwargs": {"path": str(path)}} for name, path in folders.items()]
+    )
 
 
 def with_port(connection: dict[str, Any]) -> dict[str, Any]:

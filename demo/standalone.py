@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +17,22 @@ from typing import Any
 import psutil
 import requests
 
+from demo.ports import promised_ports
+
 SECONDS_TO_START = 600
 SECONDS_TO_PARSE = 120
 SECONDS_TO_RUN = 300
 ENDED = ("success", "failed")
 WAITING_FOR_A_PERSON = ("awaiting_input", "deferred")
-SECONDS_BETWEEN_QUESTIONS = 0.5
+SECONDS_BETWEEN_QUESTIONS = 0.2
 # How long a process of Airflow waits while another writes to the database. SQLite lets one write at a time, and by
 # default gives up after 5 seconds.
 SECONDS_TO_WAIT_TO_WRITE = 100
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 BINARIES = Path(sys.executable).parent
+AIRFLOW = BINARIES / "airflow"
+LAUNCHER = (sys.executable, "-m", "demo.launcher")
 
 
 class AirflowTroubleError(Exception):
@@ -107,7 +111,9 @@ class Standalone:
     @contextmanager
     def connection(self, conn_id: str, connection: Mapping[str, Any]) -> Iterator[None]:
         """Keep a connection in the metadata database for a while."""
-        body = {**connection, "connection_id": conn_id, "extra": json.dumps(connection["extra"])}
+        # None in place of an empty one: Airflow masks extras as a whole, and warns each task of one too short for that.
+        extra = json.dumps(connection["extra"]) if connection["extra"] else None
+        body = {**connection, "connection_id": conn_id, "extra": extra}
         self.call("POST", "connections", json=body)
         try:
             yield
@@ -221,11 +227,23 @@ def running_airflow(home: Path, dags: Path, environment: Mapping[str, str], *, p
     :param home: the folder of its own, its AIRFLOW_HOME.
     :param dags: the folder of its DAGs, which are not paused.
     :param environment: more variables, such as connections.
-    :param port: where it listens, a free port by default, or when this one is taken.
+    :param port: where it listens, any by default, and when this one is taken.
     """
-    port, worker_port, triggerer_port = free_port(port), free_port(), free_port()
+    with promised_ports(3, port) as (api_port, worker_port, triggerer_port):
+        settings = _settings(home, dags, api_port) | {
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_port),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggerer_port),
+            **environment,
+        }
+        with started(LAUNCHER, settings, home / "standalone.log") as parent:
+            airflow = Standalone(settings["AIRFLOW__API__BASE_URL"], home, settings, parent)
+            airflow.wait_until(airflow.healthy, "Airflow is healthy", SECONDS_TO_START)
+            yield airflow
+
+
+def _settings(home: Path, dags: Path, port: int) -> dict[str, str]:
     url = f"http://127.0.0.1:{port}"
-    settings = {
+    return {
         **environment_without_airflow(),
         "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}",
         "AIRFLOW_HOME": str(home),
@@ -240,30 +258,29 @@ def running_airflow(home: Path, dags: Path, environment: Mapping[str, str], *, p
         "AIRFLOW__API__BASE_URL": url,
         # LocalExecutor starts all that it may have at once, 32 by default.
         "AIRFLOW__CORE__PARALLELISM": "8",
+        # How long the scheduler sleeps when it has found nothing to do: in a chain of short tasks, most of the time.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        # At its first request the api-server makes the Execution API in all versions that it has had: on a busy machine
+        # that takes longer than the 5 s for which a worker waits by default.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         # How late a worker may notice that its task has ended. A sensor that is back sooner than that fails.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_port),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggerer_port),
-        **environment,
     }
-    with started("standalone", settings, home / "standalone.log") as parent:
-        airflow = Standalone(url, home, settings, parent)
-        airflow.wait_until(airflow.healthy, "Airflow is healthy", SECONDS_TO_START)
-        yield airflow
 
 
 @contextmanager
-def started(command: str, settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(command: Sequence[str | Path], settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """
     Keep a process of Airflow, and all those that it starts, for a while.
 
-    :param command: what follows the word airflow, words that have no spaces.
+    :param command: its program and arguments.
     :param settings: the environment.
     :param log: the file for its output.
     """
     with log.open("w") as output:
         process = subprocess.Popen(
-            [BINARIES / "airflow", *command.split()],
+            command,
+            cwd=REPOSITORY,
             env=settings,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -304,17 +321,3 @@ def environment_without_airflow() -> dict[str, str]:
     Whoever has exported the connection of a real workspace would archive the segments of that.
     """
     return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-
-
-def free_port(wanted: int = 0) -> int:
-    """
-    Find a port that nobody listens at.
-
-    :param wanted: the one to take if it is free.
-    """
-    try:
-        probe = socket.create_server(("127.0.0.1", wanted))
-    except OSError:
-        return free_port()
-    with probe:
-        return probe.getsockname()[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
 import os
 import re
@@ -57,9 +59,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "default")
 
 
+# The seconds that a test may take, where a wait has no end of its own: on a busy machine ten times what it needs.
+# One with a running Airflow waits for that to start, and for several things then, each with a deadline of its own.
+TIMEOUT, TIMEOUT_WITH_AIRFLOW = 300, 1_800
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of a file in one process, and those that share a running Airflow."""
+    """Keep the tests of a file in one process, and those that share a running Airflow. End those that hang."""
     item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+    if _is_slow(item):
+        item.add_marker(pytest.mark.slow)
+    if not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(TIMEOUT_WITH_AIRFLOW if _needs_airflow(item) else TIMEOUT))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -95,6 +106,53 @@ def _repeated_dag_runs(items: list[pytest.Item]) -> list[pytest.Item]:
         if item.nodeid.replace(dialect, other) in named and not is_the_one:
             left_out.append(item)
     return left_out
+
+
+# What `make test-fast` leaves out, beside DAG runs and what runs on a whole Airflow: tests that start processes which
+# import Airflow or pytest, browsers and builds, or that fill a workspace to its limits.
+SLOW_FILES = {
+    "test_command_line",
+    "test_contributing",
+    "test_distribution",
+    "test_package",
+    "test_page",
+    "test_parsing",
+    "test_pytest_plugin",
+    "test_reference",
+    "test_scale",
+    "test_state",
+}
+SLOW_TESTS = {
+    "TestKilling",
+    "test_a_thousand_wait_with_one_request_an_interval",
+    "test_one_more_than_the_limit_is_refused",
+    "test_the_command_line",
+    "test_the_first_look_of_a_process_imports_nothing_on_the_loop",
+    "test_within_the_limits_and_all_in_turn",
+}
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return (
+        _needs_airflow(item)
+        or item.path.stem in SLOW_FILES
+        or not SLOW_TESTS.isdisjoint(node.name.partition("[")[0] for node in item.listchain())
+        or not {"airflow_database", "run_dag"}.isdisjoint(item.fixturenames)
+    )
+
+
+def _needs_airflow(item: pytest.Item) -> bool:
+    return item.path.parent.name in {"system", "distributed"}
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """
+    Keep the garbage collector off Airflow's modules, a quarter of a million objects: they stay until the end.
+
+    To look at them again and again takes a fifth of the processor's time of a run.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _group_of(item: pytest.Item) -> str:
@@ -207,6 +265,20 @@ def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> None:
     for leftover in AIRFLOW_HOME.glob("airflow.db*"):
         leftover.unlink()
     shutil.copy(made, AIRFLOW_HOME)
+    if Version("3") <= AIRFLOW_VERSION < Version("3.3"):
+        _make_the_execution_api_once()
+
+
+def _make_the_execution_api_once() -> None:
+    """
+    Let all tasks of a process have one Execution API, as Airflow 3.3 does.
+
+    ``dag.test()`` of its predecessors makes one for each task, in all versions that it has had so far: a second of the
+    processor in place of a tenth.
+    """
+    from airflow.sdk.execution_time import supervisor
+
+    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
 
 
 @pytest.fixture

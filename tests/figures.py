@@ -1,4 +1,4 @@
-"""Figures that tests count while they try things, printed at the end of a run: the README quotes them."""
+"""Figures that tests count while they try things, printed at the end of a run."""
 
 from __future__ import annotations
 

@@ -60,8 +60,15 @@ def test_what_a_page_names_is_there(page):
     targets |= set(re.findall(r"\btests/[\w/]+\.py\b", text))
     assert targets
     assert [target for target in sorted(targets) if not (REPOSITORY / target).exists()] == []
-    made = set(re.findall(r"`make ([a-z]+)", text))
-    assert made <= set(re.findall(r"(?m)^([a-z]+):", (REPOSITORY / "Makefile").read_text()))
+    made = set(re.findall(r"`make ([a-z-]+)", text))
+    assert made <= set(re.findall(r"(?m)^([a-z-]+):", (REPOSITORY / "Makefile").read_text()))
+
+
+def test_the_map_names_files_that_are_there():
+    section = re.search(r"(?ms)^## I want to change.*?(?=^## )", (REPOSITORY / "CONTRIBUTING.md").read_text())[0]
+    paths = re.findall(r"`([\w/]+\.(?:py|html))`", section)
+    assert paths
+    assert [path for path in paths if not (REPOSITORY / "airflow_provider_moengage" / path).is_file()] == []
 
 
 def test_the_hooks_run_the_programs_of_make_lint():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 _LARGEST_INTEGER = 2**63 - 1
@@ -32,6 +33,22 @@ def parse(text: str) -> Any:
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     return _storable(value, _MOST_LEVELS)
+
+
+def without_values(text: str) -> str:
+    """
+    Take the values out of JSON, whole or broken off: those of a definition are an audience's addresses and ids.
+
+    :param text: the body of an answer.
+    :return: the text with ``...`` in place of each value, its keys and structure as they were; text that is no JSON,
+        such as the page of a proxy, as it is.
+    """
+    if not text.lstrip().startswith(("{", "[", '"')):
+        return text
+    return _KEY_OR_VALUE.sub(lambda found: found[0] if found["is_key"] else "...", text)
+
+
+_KEY_OR_VALUE = re.compile(r'"(?:[^"\\]|\\.)*(?:"(?P<is_key>\s*:)?|\\?$)|-?\d[\d.eE+-]*|true|false', flags=re.DOTALL)
 
 
 def _integer(digits: str) -> int | str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_moengage.client.datacenters import data_center_of
+from airflow_provider_moengage.client.definitions import is_definition_shown, is_same_definition
 from airflow_provider_moengage.client.errors import (
+    BadRequestError,
+    CreateUnclearError,
     DuplicateNameError,
     InvalidInputError,
     MoEngageError,
@@ -23,6 +29,7 @@ from airflow_provider_moengage.client.inputs import (
     check_text,
     check_workspace_id,
 )
+from airflow_provider_moengage.client.names import asked_for, check_segment_name, is_like_an_id
 from airflow_provider_moengage.client.retry import RETRIES, RetryPolicy
 from airflow_provider_moengage.client.transport import Transport
 from airflow_provider_moengage.client.urls import base_url_of, path_segment, query_string
@@ -31,6 +38,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _Data = TypeVar("_Data")
+
+_SEGMENTS = "/v3/custom-segments"
 
 
 class MoEngageClient(Transport):
@@ -51,8 +60,6 @@ class MoEngageClient(Transport):
     :param base_url: an address instead of the data center's, for the sandbox or a proxy; https, or http to loopback.
     :param app_key: the header MOE-APPKEY, the Workspace ID by default; in old accounts the two can differ.
     :param database_name: the header MOE-DBNAME, sent on v2 calls (archive and unarchive) when given.
-    :param segment_id_key: how archive and unarchive name an id: ``segment_id`` as documented, or ``cs_id`` for
-        newer servers.
     :param timeout: seconds to connect, and seconds to wait for an answer to begin or go on; a whole answer may take
         twice as long.
     :param retry: how often and for how long a call is sent again before it fails.
@@ -68,7 +75,6 @@ class MoEngageClient(Transport):
         base_url: str | None = None,
         app_key: str | None = None,
         database_name: str | None = None,
-        segment_id_key: str = "segment_id",
         timeout: tuple[float, float] = (5, 30),
         retry: RetryPolicy = RETRIES,
     ) -> None:
@@ -80,8 +86,6 @@ class MoEngageClient(Transport):
         check_header_value("app_key", app_key)
         if database_name:
             check_header_value("database_name", database_name)
-        if segment_id_key not in ("segment_id", "cs_id"):
-            raise InvalidInputError('segment_id_key must be "segment_id" or "cs_id".')
         self.data_center = None if data_center is None else data_center_of(data_center)
         if base_url:
             address = base_url_of(base_url)
@@ -92,7 +96,6 @@ class MoEngageClient(Transport):
                 "Neither a data center nor a base URL is given: set data_center to the number in the address of your "
                 "MoEngage dashboard, for example 01."
             )
-        self.segment_id_key = segment_id_key
         super().__init__(
             address,
             workspace_id,
@@ -120,11 +123,11 @@ class MoEngageClient(Transport):
 
         MoEngage no longer shows an archived segment after 180 days.
 
-        :param name: its name.
+        :param name: its name. With an id it must be that segment's own, since a newer server goes by the name alone.
         :param segment_id: its id, which wins over the name.
         :return: ``{"message": ..., "success": true, "cs_name": ...}``.
         :raises SegmentNotFoundError: when there is no such segment.
-        :raises OtherSegmentError: when the server says that it has archived another segment than that of the id.
+        :raises OtherSegmentError: when the server says that it has archived another segment.
         """
         return self._set_archived("archive", name, segment_id)
 
@@ -132,11 +135,11 @@ class MoEngageClient(Transport):
         """
         Make an archived segment active again. API document: archive and unarchive.
 
-        :param name: its name.
+        :param name: its name. With an id it must be that segment's own, since a newer server goes by the name alone.
         :param segment_id: its id, which wins over the name.
         :return: ``{"message": ..., "success": true, "cs_name": ...}``.
         :raises SegmentNotFoundError: when there is no such segment, or it was archived more than 180 days ago.
-        :raises OtherSegmentError: when the server says that it has unarchived another segment than that of the id.
+        :raises OtherSegmentError: when the server says that it has unarchived another segment.
         """
         return self._set_archived("unarchive", name, segment_id)
 
@@ -145,12 +148,14 @@ class MoEngageClient(Transport):
         Look a segment up by its id. API document: get by id; 100 calls a minute, 1,000 an hour, 4,000 a day.
 
         :param segment_id: its id, 24 hexadecimal characters.
-        :return: the segment, ``{"name", "id", "created_time", "type", "source"}``, or None when there is none.
+        :return: the segment, ``{"name", "id", "created_time", "type", "source"}``, or None when there is none. Newer
+            servers show a filter segment's definition too: ``included_filters``, ``excluded_filters``.
         :raises BadRequestError: when the id is malformed.
         """
         call = "GET", _segment_path(segment_id)
         try:
-            answer = self.request(*call)
+            with _saying_what_was_asked(segment_id=segment_id):
+                answer = self.request(*call)
         except SegmentNotFoundError:
             return None
         # The document shows a list, today's servers answer one object: both mean the same.
@@ -179,7 +184,7 @@ class MoEngageClient(Transport):
 
         :param segment_id: its id.
         :param included_filters: ``{"filter_operator": "and" | "or", "filters": [...]}``, sent exactly as given.
-        :param name: a new name; the old one stays when left out.
+        :param name: a new name; the old one stays when left out. Checked as one that is new, even when it is not.
         :param updated_by: the email address that people see in the segment's edit history.
         :param excluded_filters: who is left out, shaped like ``included_filters``; newer servers only.
         :return: the segment after the update, ``included_filters`` among its keys.
@@ -191,24 +196,62 @@ class MoEngageClient(Transport):
         :raises QueryLimitError: when the definition is too large.
         """
         call = "PATCH", _segment_path(segment_id)
-        check_filter_group("included_filters", included_filters)
-        body: dict[str, Any] = {"included_filters": included_filters}
-        if excluded_filters is not None:
-            check_filter_group("excluded_filters", excluded_filters)
-            body["excluded_filters"] = excluded_filters
+        body = _definition_of(included_filters, excluded_filters)
         if name is not None:
-            body["name"] = check_text("name", name)
+            body["name"] = check_segment_name("name", name)
         if updated_by is not None:
             body["updated_by"] = check_text("updated_by", updated_by)
         try:
-            return self._data_of(self.request(*call, body=body), dict, call)
-        except DuplicateNameError:
+            with _saying_what_was_asked(segment_id=segment_id):
+                return self._data_of(self.request(*call, body=body), dict, call)
+        except DuplicateNameError as error:
             if name is None or not self._is_named(segment_id, name):
+                error.existing_segment_name = name
                 raise
         # An update whose answer was lost has renamed the segment already: this one met its own new name.
         return self.update_segment(
             segment_id, included_filters, updated_by=updated_by, excluded_filters=excluded_filters
         )
+
+    def create_segment(
+        self, name: str, included_filters: dict[str, Any], *, excluded_filters: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """
+        Create a filter segment. API document: create, in the OpenAPI description of August 2026.
+
+        The limit is 50 calls a minute, 200 an hour and 1,000 a day.
+
+        Never sent twice, unless it certainly was not received. When its answer is lost, the segment is looked for by
+        its name, and taken for this one only if its definition is the one that was sent.
+
+        :param name: its name: one that no other segment has, active or archived.
+        :param included_filters: ``{"filter_operator": "and" | "or", "filters": [...]}``, sent exactly as given.
+        :param excluded_filters: who is left out, shaped like ``included_filters``.
+        :return: the segment, ``id`` among its keys.
+        :raises InvalidInputError: when MoEngage takes no such name.
+        :raises DuplicateNameError: when another segment has this name: ``existing_segment_id`` says which.
+        :raises DuplicateFiltersError: when another segment has these filters: ``existing_segment_name`` and
+            ``existing_segment_id`` say which.
+        :raises ActiveSegmentLimitError: when the workspace has as many active segments as it may have.
+        :raises CreateUnclearError: when the answer was lost, and a segment of this name is there that is another, or
+            may be.
+        """
+        call = "POST", _SEGMENTS
+        body = {"name": check_segment_name("name", name), **_definition_of(included_filters, excluded_filters)}
+        try:
+            return self._data_of(self.request(*call, body=body), dict, call)
+        except DuplicateNameError as error:
+            error.existing_segment_name = name
+            with suppress(MoEngageError):  # the refusal is what counts
+                found = self.find_segment(name=name)
+                error.existing_segment_id = str(found["id"]) if found and found.get("id") else None
+            raise
+        except MoEngageError as error:
+            if not error.is_outcome_unknown:
+                raise
+            lost = error
+        # Out here, where what is raised has nothing hanging on to it.
+        return self._find_created(body, lost)
 
     def list_segments(self, name: str | None = None) -> list[dict[str, Any]]:
         """
@@ -218,7 +261,7 @@ class MoEngageClient(Transport):
             on a segment of a similar name would be worse than to find none.
         :return: the segments, each as in :meth:`get_segment`; an empty list when nothing matches.
         """
-        call = "GET", "/v3/custom-segments"
+        call = "GET", _SEGMENTS
         query = "" if name is None else query_string(name=check_text("name", name))
         segments = self._data_of(self.request(*call, query=query), list, call)
         return [segment for segment in segments if name is None or segment.get("name") == name]
@@ -241,26 +284,57 @@ class MoEngageClient(Transport):
         segment = self.get_segment(segment_id)
         return segment is not None and segment.get("name") == name
 
+    def _find_created(self, body: dict[str, Any], lost: MoEngageError) -> dict[str, Any]:
+        """Find what came of a create whose answer was lost: the segment, if it is certain that this is the one."""
+        try:
+            listed = self.find_segment(name=body["name"])
+            found = self.get_segment(str(listed.get("id"))) if listed else None
+        except MoEngageError as error:
+            lost.way_out = f"It may be there: to look for it failed too ({error.message}). {lost.way_out}"
+            lost.retry_after = lost.retry_after or error.retry_after
+            raise lost from None
+        if found is None:
+            lost.way_out = f"No segment of this name was there afterwards. {lost.way_out}"
+            raise lost
+        if is_same_definition(body, found):
+            return found
+        whose = "has another definition" if is_definition_shown(found) else "does not show its definition"
+        unclear = CreateUnclearError(
+            f"the answer was lost ({lost.message}), and the segment of this name, {found.get('id')}, {whose}",
+            call=lost.call,
+        )
+        unclear.existing_segment_name, unclear.existing_segment_id = body["name"], str(found.get("id"))
+        raise unclear
+
     def _set_archived(self, verb: str, name: str, segment_id: str | None) -> dict[str, Any]:
         body = {"name": check_text("name", name)}
         if segment_id is not None:
-            body[self.segment_id_key] = check_text("segment_id", segment_id)
+            body["segment_id"] = check_text("segment_id", segment_id)
         call = "PATCH", f"/v2/custom-segments/{verb}"
-        answer = self.request(*call, body=body)
+        with _saying_what_was_asked(name=name, segment_id=segment_id):
+            answer = self.request(*call, body=body)
         if answer.get("success") is False and isinstance(answer.get("message"), str):
             # No document shows such an answer; it is MoEngage's own all the same, and says why.
             raise MoEngageError(self._secrets.hide(answer["message"]), code="success: false", call=" ".join(call))
         if answer.get("success") is not True:
-            raise self._unexpected("it does not say success: true", json.dumps(answer), " ".join(call))
-        if segment_id is not None and str(answer.get("cs_id") or segment_id).casefold() != segment_id.casefold():
-            raise OtherSegmentError(
-                self._secrets.hide(
-                    f"asked to {verb} the segment {segment_id}, it has answered for {answer.get('cs_name')!r}, whose "
-                    f"id is {answer['cs_id']}"
-                ),
-                call=" ".join(call),
-            )
+            said = f"it does not say success: true, but {answer.get('message')!r:.200}"
+            raise self._unexpected(self._secrets.hide(said), json.dumps(answer), " ".join(call))
+        if not self._is_meant(answer, name, segment_id):
+            asked = f"named {name!r}" if segment_id is None else f"{segment_id}, named {name!r}"
+            whose = f", whose id is {answer['cs_id']}" if answer.get("cs_id") else ""
+            said = f"asked to {verb} the segment {asked}, it has answered for {answer.get('cs_name')!r}{whose}"
+            raise OtherSegmentError(self._secrets.hide(said), call=" ".join(call))
         return answer
+
+    def _is_meant(self, answer: dict[str, Any], name: str, segment_id: str | None) -> bool:
+        """Tell whether an answer is about the segment that was meant, as far as it says which it is about."""
+        answered_id, answered_name = answer.get("cs_id"), answer.get("cs_name")
+        if segment_id is not None and answered_id:
+            return str(answered_id).casefold() == segment_id.casefold()
+        if not isinstance(answered_name, str) or _plain(answered_name) == _plain(name):
+            return True
+        # The id wins over the name, so that the answer may have the name that belongs to the id.
+        return segment_id is not None and is_like_an_id(segment_id) and self._is_named(segment_id, answered_name)
 
     def _data_of(self, answer: dict[str, Any], kind: type[_Data], call: tuple[str, str]) -> _Data:
         data = answer.get("data")
@@ -271,4 +345,31 @@ class MoEngageClient(Transport):
 
 
 def _segment_path(segment_id: str) -> str:
-    return f"/v3/custom-segments/{path_segment(check_text('segment_id', segment_id))}"
+    return f"{_SEGMENTS}/{path_segment(check_text('segment_id', segment_id))}"
+
+
+def _definition_of(included_filters: dict[str, Any], excluded_filters: dict[str, Any] | None) -> dict[str, Any]:
+    check_filter_group("included_filters", included_filters)
+    if excluded_filters is None:
+        return {"included_filters": included_filters}
+    check_filter_group("excluded_filters", excluded_filters)
+    return {"included_filters": included_filters, "excluded_filters": excluded_filters}
+
+
+def _plain(name: str) -> str:
+    """Spell a name as a server may: without blanks around it, its accents composed."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+@contextmanager
+def _saying_what_was_asked(*, name: str | None = None, segment_id: str | None = None) -> Iterator[None]:
+    """Add to a refusal which segment was asked for: a blank at the end of a name is seen in quotes alone."""
+    try:
+        yield
+    except SegmentNotFoundError as error:
+        error.way_out = f"{asked_for(name, segment_id)} {error.way_out}"
+        raise
+    except BadRequestError as error:
+        if segment_id is not None and not is_like_an_id(segment_id):
+            error.way_out = f"{asked_for(name, segment_id)} {error.way_out}"
+        raise

@@ -3,6 +3,9 @@ An end for every answer, however slowly it comes.
 
 A read timeout counts from byte to byte: a server that sends one now and then would keep a client for ever, in a header
 as well as in a body. Here each read gets what is left of the whole answer's time.
+
+The connections stay those of urllib3's own pools, whichever class these name at the moment: what records and replays
+traffic in tests (vcrpy) puts its own there.
 """
 
 from __future__ import annotations
@@ -11,11 +14,10 @@ import http.client
 import io
 import socket
 import time
+from functools import cache
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 # So many times the read timeout.
 _WHOLE_ANSWER = 2.0
@@ -27,7 +29,7 @@ class DeadlineAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of direct connections."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _set_deadlines(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """
@@ -36,7 +38,7 @@ class DeadlineAdapter(HTTPAdapter):
         :return: their manager.
         """
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        _set_deadlines(manager)
         return manager
 
 
@@ -73,20 +75,25 @@ class _Answer(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock))
 
 
-class _Connection(HTTPConnection):
-    response_class = _Answer
+class _DeadlinePool:
+    """Before a pool of urllib3 in a class's bases: sees to it that the answers of each new connection have an end."""
+
+    def _new_conn(self) -> Any:
+        connection = super()._new_conn()  # type: ignore[misc]
+        connection.response_class = _Answer
+        return connection
 
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _Answer
+def _set_deadlines(manager: Any) -> None:
+    # Its own classes: those of a SOCKS proxy are others.
+    manager.pool_classes_by_scheme = {
+        scheme: _with_deadlines(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-_POOLS = {"http": _Pool, "https": _SecurePool}
+@cache
+def _with_deadlines(pool: type) -> type:
+    """Make one class a pool, however often a manager is asked for."""
+    if issubclass(pool, _DeadlinePool):
+        return pool
+    return type(f"Deadline{pool.__name__}", (_DeadlinePool, pool), {})

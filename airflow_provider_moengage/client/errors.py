@@ -1,5 +1,5 @@
 """
-What can go wrong with a call to MoEngage, as types, and the one table that makes them from an answer.
+What can go wrong with a call to MoEngage, as types; refusals.py makes them from an answer.
 
 The classes follow the sample errors of the three API documents (archive and unarchive, get by id, update by id).
 None of them is an ``AirflowException``: a sensor with ``soft_fail`` turns those into "skipped", and a wrong key would
@@ -8,7 +8,6 @@ then look like a missing segment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 _SHOWN_CHARACTERS = 200
@@ -34,11 +33,14 @@ class MoEngageError(Exception):
     headline: ClassVar[str] = "MoEngage refused the request"
     """What happened, in words that need no documentation."""
 
-    way_out: ClassVar[str] = ""
-    """What the reader can do about it."""
+    way_out: str = ""
+    """What the reader can do about it. That of one error may say more than that of its class."""
 
     retryable: bool = False
     """Whether waiting can mend it: true of a rate limit, a failing server and the network, of nothing else."""
+
+    is_outcome_unknown: bool = False
+    """Whether what was asked for may have been carried out all the same."""
 
     def __init__(
         self,
@@ -61,6 +63,10 @@ class MoEngageError(Exception):
         self.retry_after = retry_after
         self.call = call and _one_line(call, _FACT_CHARACTERS)
         self.tries = tries
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickle and copy call the class with the message alone, which is not what each class takes.
+        return _made_again, (type(self), self.args), self.__dict__
 
     def __str__(self) -> str:
         answered = " ".join(str(part) for part in (self.status, self.code) if part)
@@ -116,6 +122,44 @@ class ApiSecretNotSetError(AuthenticationError):
     way_out = "Generate one in the MoEngage dashboard: Settings > Account > APIs > API keys > Data."
 
 
+class KeyRefusedError(AuthenticationError):
+    """4xx with the header MOENGAGE-AUTH-ERROR-CODE, which is then the ``code``: the key may not make this call."""
+
+    headline = "MoEngage does not let this API key make the call"
+    way_out = (
+        "Look at the key in the MoEngage dashboard (Settings > Account > APIs): whether it is active and of this "
+        "workspace, has the scope of the Segmentation API, and may be used from the address of this machine. "
+        "MoEngage's support knows what the code means."
+    )
+
+
+class KeyScopeError(KeyRefusedError):
+    """``ER007``: the key is right, but its scope does not have the group of the API that was called."""
+
+    headline = "The API key lacks the scope of the Segmentation API"
+    way_out = (
+        "In the MoEngage dashboard (Settings > Account > APIs) give the key that scope, or put a key that has it into "
+        "the connection's password."
+    )
+
+
+class AccountSuspendedError(AuthenticationError):
+    """403: MoEngage has suspended the account, for a while or for good."""
+
+    headline = "MoEngage has suspended the account"
+    way_out = "Ask MoEngage's support."
+
+
+class AccessRefusedError(AuthenticationError):
+    """4xx without any of MoEngage's words: an API firewall that does not allow the address, or a proxy."""
+
+    headline = "The request was refused before the Segments API saw it"
+    way_out = (
+        "The answer has none of MoEngage's words. Look at the API firewall in the MoEngage dashboard (Settings > "
+        "Account > APIs): whether it allows the address from which this machine calls; then for a proxy in between."
+    )
+
+
 class ForbiddenOperationError(MoEngageError):
     """403: an update of a file, internal, imported or archived segment."""
 
@@ -133,9 +177,15 @@ class SegmentNotFoundError(MoEngageError):
 
 
 class ConflictError(MoEngageError):
-    """409: the segment collides with another one."""
+    """
+    409: the segment collides with another one.
+
+    ``existing_segment_name`` and ``existing_segment_id`` say which, as far as it is known.
+    """
 
     headline = "The segment collides with another one"
+    existing_segment_name: str | None = None
+    existing_segment_id: str | None = None
 
 
 class DuplicateNameError(ConflictError):
@@ -146,16 +196,10 @@ class DuplicateNameError(ConflictError):
 
 
 class DuplicateFiltersError(ConflictError):
-    """
-    409: another segment has the same filters.
-
-    ``existing_segment_name`` and ``existing_segment_id`` say which.
-    """
+    """409: another segment has the same filters."""
 
     headline = "Another segment already has these filters"
     way_out = "Use that segment, or other filters: MoEngage allows no two with the same."
-    existing_segment_name: str | None = None
-    existing_segment_id: str | None = None
 
 
 class CircularReferenceError(MoEngageError):
@@ -209,6 +253,7 @@ class ServerError(MoEngageError):
     headline = "MoEngage failed to answer"
     way_out = "Try again later; if it persists, ask MoEngage's support."
     retryable = True
+    is_outcome_unknown = True
 
 
 class UnexpectedResponseError(MoEngageError):
@@ -217,6 +262,7 @@ class UnexpectedResponseError(MoEngageError):
     headline = "The answer is not MoEngage's"
     way_out = "Try again; if it persists, look for what answers in MoEngage's place, such as a proxy."
     retryable = True
+    is_outcome_unknown = True
 
 
 class IncompleteResponseError(UnexpectedResponseError):
@@ -232,16 +278,30 @@ class RedirectError(UnexpectedResponseError):
     headline = "The host is not MoEngage's API"
     way_out = "Check the connection's host and data center."
     retryable = False
+    is_outcome_unknown = False
 
 
 class OtherSegmentError(MoEngageError):
-    """An archive or unarchive that acted on another segment than the one whose id was given."""
+    """An archive or unarchive that acted on another segment than the one that was meant."""
 
     headline = "MoEngage acted on another segment"
     way_out = (
-        "This server goes by the name because it calls an id cs_id: set segment_id_key to cs_id in the connection's "
-        "extra, and undo what was done to that segment."
+        "Undo what was done to that segment. Where an id is given, give the name of the same segment with it: a newer "
+        "server goes by the name."
     )
+
+
+class CreateUnclearError(MoEngageError):
+    """
+    A create whose answer was lost, and a segment of that name that is not, or does not show that it is, the one sent.
+
+    ``existing_segment_name`` and ``existing_segment_id`` say which was found.
+    """
+
+    headline = "Whether the segment was created is not clear"
+    way_out = "Look at the segment in the MoEngage dashboard: a name is never free again."
+    existing_segment_name: str | None = None
+    existing_segment_id: str | None = None
 
 
 class EndpointNotFoundError(MoEngageError):
@@ -257,6 +317,7 @@ class ConnectionFailedError(MoEngageError):
     headline = "MoEngage could not be reached"
     way_out = "Check the network, and the connection's host and data center."
     retryable = True
+    is_outcome_unknown = True
 
 
 class TlsError(ConnectionFailedError):
@@ -268,6 +329,7 @@ class TlsError(ConnectionFailedError):
         "set the variable REQUESTS_CA_BUNDLE to the file with the proxy's CA."
     )
     retryable = False
+    is_outcome_unknown = False
 
 
 class PlainHttpError(TlsError):
@@ -283,6 +345,27 @@ class ProxyRefusedError(ConnectionFailedError):
     headline = "The proxy refused to connect to MoEngage"
     way_out = "Check the proxy in the variable HTTPS_PROXY, or except MoEngage's host from it with NO_PROXY."
     retryable = False
+    is_outcome_unknown = False
+
+
+class ProxySettingsError(ConnectionFailedError):
+    """The proxy of the environment cannot be used as it is set: no waiting mends it."""
+
+    headline = "The proxy's settings cannot be used"
+    way_out = "Correct the variable HTTPS_PROXY (or ALL_PROXY), or except MoEngage's host from it with NO_PROXY."
+    retryable = False
+    is_outcome_unknown = False
+
+
+class NothingListensError(ConnectionFailedError):
+    """The address is one of this very machine, and nothing listens there: most likely the sandbox is not running."""
+
+    headline = "Nothing listens at this address of this machine"
+    way_out = (
+        "Is the sandbox running? Start it with moengage-sandbox (make airflow starts one beside an Airflow), and "
+        "compare its port with that of the connection's host. In a container 127.0.0.1 is the container itself."
+    )
+    is_outcome_unknown = False
 
 
 class RequestTimeoutError(ConnectionFailedError):
@@ -291,76 +374,8 @@ class RequestTimeoutError(ConnectionFailedError):
     headline = "MoEngage did not answer in time"
 
 
-_BY_CODE: dict[str, type[MoEngageError]] = {
-    "request error": WorkspaceNotFoundError,
-    "cyclic entity": CircularReferenceError,
-    "query has too many nesting levels": TooManyNestingLevelsError,
-    "too many segments in a query": TooManyReferencedSegmentsError,
-    "query length limit exceeded": QueryTooLongError,
-}
-
-_BY_STATUS: dict[int, type[MoEngageError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: ForbiddenOperationError,
-    404: SegmentNotFoundError,
-    409: ConflictError,
-    412: CircularReferenceError,
-    413: QueryLimitError,
-    429: RateLimitError,
-}
-
-# Of a server or proxy that fails, as the 5xx are. retry.py says of each why waiting mends it.
-_SERVERS_FAILURES = (408, 421, 425, 499)
-
-# What these mean is MoEngage's own; without its envelope they come from a proxy, and mean something else.
-_ONLY_MOENGAGES = (403, 409, 412, 413)
-
-
-def error_from_answer(
-    status: int,
-    text: str,
-    *,
-    call: str,
-    hide: Callable[[str], str],
-    retry_after: float | None = None,
-    tries: int = 1,
-) -> MoEngageError:
-    """
-    Make the typed error of an answer that is no success.
-
-    :param status: its HTTP status, 400 or more.
-    :param text: its body: either of MoEngage's two envelopes, or whatever a proxy sent instead.
-    :param call: method and path of the request.
-    :param hide: takes the credentials out of a text: some proxies echo a request in their error pages.
-    :param retry_after: seconds that the headers ask to wait.
-    :param tries: how often the request was sent.
-    :return: the error, to be raised.
-    """
-    details = _details(text)
-
-    def text_of(*keys: str) -> str | None:
-        found = next((str(details[key]) for key in keys if details.get(key)), None)
-        return found and hide(found)
-
-    message = text_of("message", "description") or f"the answer began with {shown(hide(text))}"
-    error = _class_of(status, details)(
-        message,
-        status=status,
-        code=text_of("code", "title"),
-        response_id=text_of("response_id"),
-        body=hide(text),
-        retry_after=retry_after,
-        call=call,
-        tries=tries,
-    )
-    if isinstance(error, DuplicateFiltersError):
-        error.existing_segment_name = text_of("existing_cs_name")
-        error.existing_segment_id = text_of("existing_cs_id")
-    if isinstance(error, ActiveSegmentLimitError):
-        error.retry_after = None  # whatever the headers say: no waiting mends it
-        error.actual_count, error.limit = _number_of(details, "actual_count"), _number_of(details, "limit")
-    return error
+def _made_again(kind: type[MoEngageError], args: tuple[Any, ...]) -> MoEngageError:
+    return kind.__new__(kind, *args)
 
 
 def shown(text: str) -> str:
@@ -379,51 +394,3 @@ def _one_line(text: str, most: int = _MESSAGE_CHARACTERS) -> str:
     """Keep a server from writing lines of its own, or escape sequences, into a log."""
     cut = text if len(text) <= most else text[:most] + "..."
     return "".join(character if character.isprintable() else " " for character in cut)
-
-
-def _details(text: str) -> dict[str, Any]:
-    """Unpack either envelope: v2 is flat, v3 keeps its code and message below ``error``."""
-    from airflow_provider_moengage.client.answers import parse
-
-    try:
-        answer = parse(text)
-    except ValueError:
-        return {}
-    if not isinstance(answer, dict):
-        return {}
-    inner = answer.get("error")
-    return {**answer, **inner} if isinstance(inner, dict) else answer
-
-
-def _number_of(details: Mapping[str, Any], key: str) -> int | None:
-    return details[key] if isinstance(details.get(key), int) else None
-
-
-def _class_of(status: int, details: Mapping[str, Any]) -> type[MoEngageError]:
-    code, message = (
-        str(details.get(key) or details.get(older) or "").casefold()
-        for key, older in (("code", "title"), ("message", "description"))
-    )
-    # By the status, whatever a proxy calls it: what is sent again goes by it too.
-    if status >= 500 or status in _SERVERS_FAILURES:
-        return ServerError
-    if status == 404 and code != "entity not found":
-        return EndpointNotFoundError
-    if not code and status in _ONLY_MOENGAGES:
-        return MoEngageError
-    if status == 409:
-        return _conflict_class(code, message, details)
-    if status == 429 and "actual_count" in details:
-        return ActiveSegmentLimitError
-    return _BY_CODE.get(code) or _BY_STATUS.get(status, MoEngageError)
-
-
-def _conflict_class(code: str, message: str, details: Mapping[str, Any]) -> type[MoEngageError]:
-    """Tell the three meanings of 409 apart; the documents show no sample of the missing API secret."""
-    if details.get("existing_cs_id"):
-        return DuplicateFiltersError
-    if code == "resource not created":
-        return DuplicateNameError
-    if code == "authentication required" or "secret" in message:
-        return ApiSecretNotSetError
-    return ConflictError

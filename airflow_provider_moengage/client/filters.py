@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_moengage.client.errors import InvalidInputError
-from airflow_provider_moengage.client.inputs import kind_of
+from airflow_provider_moengage.client.inputs import type_of
 
 
 def check_filter_group(parameter: str, value: Any) -> None:
@@ -28,15 +28,15 @@ def check_filter_group(parameter: str, value: Any) -> None:
             else ""
         )
         raise InvalidInputError(
-            f"{parameter} must be a JSON object such as {example}, not {kind_of(value)}.{hint}",
+            f"{parameter} must be a JSON object such as {example}, not {type_of(value)}.{hint}",
         )
     if value.get("filter_operator") not in ("and", "or"):
         raise InvalidInputError(
             f'{parameter} needs the key "filter_operator" with the value "and" or "or", '
-            f"not {kind_of(value.get('filter_operator'))}: {parameter} looks like {example}."
+            f"not {type_of(value.get('filter_operator'))}: {parameter} looks like {example}."
         )
     if not isinstance(value.get("filters"), list):
         raise InvalidInputError(
-            f'{parameter} needs the key "filters" with a list of filters, not {kind_of(value.get("filters"))}: '
+            f'{parameter} needs the key "filters" with a list of filters, not {type_of(value.get("filters"))}: '
             f"{parameter} looks like {example}."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from airflow_provider_moengage.client.errors import InvalidInputError
@@ -23,7 +24,7 @@ def check_text(parameter: str, value: Any) -> str:
     :raises InvalidInputError: when it is no string, blank, or cannot be sent as UTF-8.
     """
     if not isinstance(value, str):
-        raise InvalidInputError(f"{parameter} must be a string, not {kind_of(value)}.")
+        raise InvalidInputError(f"{parameter} must be a string, not {type_of(value)}.")
     if not value.strip():
         raise InvalidInputError(
             f"{parameter} is blank: give a value, or leave the parameter out where it is optional. "
@@ -31,8 +32,11 @@ def check_text(parameter: str, value: Any) -> str:
         )
     try:
         value.encode()
-    except UnicodeEncodeError:
-        raise InvalidInputError(f"{parameter} has characters that UTF-8 cannot carry: {value!a:.60}.") from None
+    except UnicodeEncodeError as error:
+        position = error.start + 1
+        raise InvalidInputError(
+            f"{parameter} has a character that UTF-8 cannot carry, at position {position}."
+        ) from None
     return value
 
 
@@ -133,34 +137,64 @@ def json_bytes(value: Any) -> bytes:
 
     :param value: what the caller gave.
     :return: JSON in ASCII.
-    :raises InvalidInputError: when it has what JSON does not: NaN, a date, a set, a circle, a key that is no text.
+    :raises InvalidInputError: when it has what JSON does not: NaN, a date, a set, a circle, a key that is no text. The
+        message says where, and of which type it is; the value may be one of an audience, and is not shown.
     """
     try:
-        _check_keys(value)
+        _check_json(value, "")
         return json.dumps(value, allow_nan=False).encode("ascii")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            f"The request cannot be sent as JSON: {error}. Use strings, numbers, booleans, lists and objects only."
-        ) from None
+    except RecursionError:
+        reason = "it is nested too deeply, or contains itself"
+    except (TypeError, ValueError):
+        reason = "it has what JSON does not"
+    except _NoJsonError as error:
+        reason = str(error)
+    raise InvalidInputError(
+        f"The request cannot be sent as JSON: {reason}. Use strings, numbers, booleans, lists and objects only."
+    )
 
 
-def _check_keys(value: Any) -> None:
-    """Refuse what json.dumps would change: a key that is no text, which may then meet one that is."""
+class _NoJsonError(Exception):
+    """A value that JSON does not have, and its place."""
+
+
+def _check_json(value: Any, place: str) -> None:
+    """Find what json.dumps refuses, and what it would change: a key that is no text may then meet one that is."""
     if isinstance(value, dict):
         for key, entry in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"a key of an object must be text, not {kind_of(key)}")
-            _check_keys(entry)
+                raise _NoJsonError(f"a key of {place or 'the body'} is {type_of(key)}, and must be text")
+            _check_json(entry, f"{place}.{key}" if place else key)
     elif isinstance(value, (list, tuple)):
-        for entry in value:
-            _check_keys(entry)
+        for position, entry in enumerate(value):
+            _check_json(entry, f"{place}[{position}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _NoJsonError(f"{place or 'the body'} is NaN or infinite")
+    elif value is not None and not isinstance(value, (str, int, float)):
+        raise _NoJsonError(f"{place or 'the body'} is {type_of(value)}")
+
+
+def type_of(value: Any) -> str:
+    """
+    Say what a wrong value is, without the value: it may be one of an audience, an address say.
+
+    :param value: anything.
+    :return: its type in words; how long it is where that tells more.
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, (str, bytes, list, tuple, dict, set, frozenset)):
+        return f"{type(value).__name__} of length {len(value)}" if value else f"an empty {type(value).__name__}"
+    return type(value).__name__
 
 
 def kind_of(value: Any) -> str:
     """
-    Describe a wrong value in an error message.
+    Describe a wrong value in an error message, and show it: for what a job is told, such as a number of days.
 
-    :param value: anything.
+    What may hold a value of an audience is for :func:`type_of`.
+
+    :param value: anything but a filter, a part of one, or an address.
     :return: its type and the beginning of what it looks like.
     """
     if value is None:

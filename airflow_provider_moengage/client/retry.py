@@ -19,8 +19,9 @@ from urllib3.exceptions import MaxRetryError, ResponseError
 from urllib3.util import Retry as Urllib3Retry
 
 from airflow_provider_moengage.client.bodies import peek_at_body, read_body
-from airflow_provider_moengage.client.errors import ActiveSegmentLimitError, error_from_answer
+from airflow_provider_moengage.client.errors import ActiveSegmentLimitError
 from airflow_provider_moengage.client.network_errors import in_plain_words, network_cause
+from airflow_provider_moengage.client.refusals import error_from_answer
 from airflow_provider_moengage.client.wait_headers import asked_wait
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 import time
 from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
@@ -13,10 +12,10 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, ReadTimeoutError
 
 from airflow_provider_moengage import __version__
-from airflow_provider_moengage.client.answers import parse
+from airflow_provider_moengage.client.answers import parse, without_values
 from airflow_provider_moengage.client.bodies import SLOW, read_body
 from airflow_provider_moengage.client.deadlines import DeadlineAdapter
 from airflow_provider_moengage.client.errors import (
@@ -24,28 +23,37 @@ from airflow_provider_moengage.client.errors import (
     ConnectionFailedError,
     IncompleteResponseError,
     MoEngageError,
+    NothingListensError,
     PlainHttpError,
     ProxyRefusedError,
+    ProxySettingsError,
     RateLimitError,
     RedirectError,
     RequestTimeoutError,
     TlsError,
     UnexpectedResponseError,
-    error_from_answer,
     shown,
 )
 from airflow_provider_moengage.client.inputs import json_bytes
 from airflow_provider_moengage.client.limits import endpoint_of
 from airflow_provider_moengage.client.network_errors import in_plain_words, is_proxy_refusal, is_tls_refusal
+from airflow_provider_moengage.client.proxies import proxy_address, words_of
 from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER, Endpoint
 from airflow_provider_moengage.client.redaction import Secrets
+from airflow_provider_moengage.client.refusals import AUTH_CODE_HEADER, error_from_answer
 from airflow_provider_moengage.client.retry import NoAnswerError, PolicyRetry, RetryPolicy
-from airflow_provider_moengage.client.urls import check_target
+from airflow_provider_moengage.client.urls import check_target, is_loopback
 from airflow_provider_moengage.client.wait_headers import asked_wait
 
 _log = logging.getLogger(__name__)
 
+# So many characters of an answer an error holds at most.
+_KEPT_CHARACTERS = 10_000
+
 _LARGEST_ANSWER = 32 * 1024 * 1024
+
+# With these it is certain that the request was not received.
+_NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, ProxyError)
 
 # As many threads as may share a client: with fewer, connections of the others would be closed after each call.
 _KEPT_CONNECTIONS = 16
@@ -96,13 +104,13 @@ class Transport:
         """
         return self._access() == other._access()
 
-    def take_turn(self, method: str, path: str) -> float:
+    def reserve_poll(self, method: str, path: str) -> float:
         """
-        Take the next turn of those who look again and again, of all in this process that reach this workspace.
+        Reserve the next of the polls that all clients of this workspace in this process make one after another.
 
-        :param method: the HTTP method of the look.
+        :param method: the HTTP method of the poll.
         :param path: its path, whichever segment it names.
-        :return: 0 when it is taken, else the seconds after which to ask again.
+        :return: 0 when it is reserved, else the seconds after which to ask again.
         """
         return RATE_LIMITER.reserve_poll(self._endpoint(method, path), time.monotonic())
 
@@ -174,36 +182,49 @@ class Transport:
         session, url, headers = self._session, self.base_url + target, dict(self._session.headers)
         if self.database_name and target.startswith("/v2/"):
             headers["MOE-DBNAME"] = self.database_name
+        proxy = ""
         try:
             # Session.request merges settings, of which a call has none, for longer than all else here takes.
             request = requests.PreparedRequest()
             request.prepare(method, url, headers, data=data, auth=session.auth)
             settings = session.merge_environment_settings(url, {}, stream=True, verify=None, cert=None)
+            proxy = proxy_address(url, settings["proxies"])
             with session.send(request, timeout=self.timeout, **settings) as response:
                 return response, *read_body(response.raw, _LARGEST_ANSWER)
+        except ProxySettingsError as error:
+            return ProxySettingsError(error.message, call=call)
         # Errors of requests are OSErrors, and so is a CA bundle that is not there; a few of urllib3 come through.
         except (OSError, ValueError, HTTPError) as error:
-            return self._no_answer(error, call)
+            return self._no_answer(error, call, proxy)
 
     def _outcome_of(
-        self, response: requests.Response, received: bytes, trouble: str, call: str
+        self, response: requests.Response, received: bytes, defect: str, call: str
     ) -> dict[str, Any] | MoEngageError:
         """Tell what an answer means, as far as it came."""
         status = response.status_code
-        tries = getattr(response.raw.retries, "attempt", 1)
+        tries = getattr(getattr(response.raw, "retries", None), "attempt", 1)
         text = received.decode("utf-8-sig", errors="replace")
         # What a refusal is about stands in its body; of one that broke off only these are clear without.
-        if status >= 400 and (not trouble or status in (401, 429) or status >= 500):
+        is_clear = status in {401, 408, 429} or status >= 500 or AUTH_CODE_HEADER in response.headers
+        if status >= 400 and (not defect or is_clear):
             wait = asked_wait(status, response.headers, time.time())
-            return error_from_answer(status, text, call=call, retry_after=wait, tries=tries, hide=self._secrets.hide)
+            return error_from_answer(
+                status,
+                text,
+                call=call,
+                hide=self._secrets.hide,
+                headers=response.headers,
+                retry_after=wait,
+                tries=tries,
+            )
         if 300 <= status < 400:
             target = self._secrets.hide(response.headers.get("Location", "nowhere"))
             return RedirectError(f"{self.base_url} redirects to {target!r}", status=status, call=call)
-        if trouble == SLOW:
+        if defect == SLOW:
             return self._timed_out(call, tries)
-        if trouble:
-            text = self._secrets.hide(text)
-            said = f"it {trouble} after {len(received)} bytes: {shown(text)}"
+        if defect:
+            text = self._without_values(text)
+            said = f"it {defect} after {len(received)} bytes: {shown(text)}"
             return IncompleteResponseError(said, status=status, body=text, call=call)
         try:
             answer = parse(text)
@@ -213,23 +234,39 @@ class Transport:
             return answer
         return self._unexpected("it is no JSON object", text, call, status)
 
-    def _no_answer(self, error: Exception, call: str) -> MoEngageError:
+    def _no_answer(self, error: Exception, call: str, proxy: str) -> MoEngageError:
         """Tell why no answer came."""
         gave_up = error.args[0] if error.args else None
         tries = gave_up.tries if isinstance(gave_up, NoAnswerError) else 1
         reason = gave_up.reason if isinstance(gave_up, NoAnswerError) else error
         if isinstance(reason, (ReadTimeoutError, ConnectTimeoutError)) and not isinstance(reason, NewConnectionError):
-            return self._timed_out(call, tries)
-        kind: type[ConnectionFailedError] = ConnectionFailedError
+            timed_out = self._timed_out(call, tries)
+            timed_out.is_outcome_unknown = not isinstance(reason, ConnectTimeoutError)
+            return timed_out
         # A CA bundle that cannot be read is the one OSError that comes from neither library.
-        if is_tls_refusal(reason) or not isinstance(error, (requests.RequestException, HTTPError, ValueError)):
-            kind = TlsError
-        if "WRONG_VERSION_NUMBER" in str(reason):
-            kind = PlainHttpError
+        is_librarys = isinstance(error, (requests.RequestException, HTTPError, ValueError))
+        is_proxied = bool(proxy) and is_librarys
+        said = f"through the proxy {proxy}: {words_of(reason)}" if is_proxied else in_plain_words(reason)
+        kind = self._kind_of(error, reason, is_proxied=is_proxied) if is_librarys else TlsError
+        failed = kind(self._secrets.hide(f"{self.base_url}: {said}"), call=call, tries=tries)
+        if isinstance(reason, _NEVER_CONNECTED):
+            failed.is_outcome_unknown = False
+        return failed
+
+    def _kind_of(
+        self, error: Exception, reason: BaseException | None, *, is_proxied: bool
+    ) -> type[ConnectionFailedError]:
         if is_proxy_refusal(reason):
-            kind = ProxyRefusedError
-        said = self._secrets.hide(f"{self.base_url}: {in_plain_words(reason)}")
-        return kind(re.sub(r"//[^/@\s]*@", "//***@", said), call=call, tries=tries)
+            return ProxyRefusedError
+        if "WRONG_VERSION_NUMBER" in str(reason):
+            return PlainHttpError
+        if is_tls_refusal(reason):
+            return TlsError
+        if is_proxied and isinstance(error, ValueError):
+            return ProxySettingsError
+        if isinstance(reason, NewConnectionError) and is_loopback(urlsplit(self.base_url).hostname or ""):
+            return NothingListensError
+        return ConnectionFailedError
 
     def _timed_out(self, call: str, tries: int) -> RequestTimeoutError:
         connect, read = self.timeout
@@ -240,8 +277,12 @@ class Transport:
         return self.base_url, self._session.auth, self._session.headers["MOE-APPKEY"], self.database_name
 
     def _unexpected(self, what: str, text: str, call: str, status: int = 200) -> UnexpectedResponseError:
-        text = self._secrets.hide(text)
+        text = self._without_values(text)
         return UnexpectedResponseError(f"{what}: {shown(text)}", status=status, body=text, call=call)
+
+    def _without_values(self, text: str) -> str:
+        """Take out of a successful answer what is nobody's business: the credentials, and the values of filters."""
+        return without_values(self._secrets.hide(text)[:_KEPT_CHARACTERS])
 
 
 class _Session(requests.Session):

@@ -12,6 +12,9 @@ _LABEL = r"[A-Za-z0-9_-]{1,63}"
 # Servers take half of that to eight times as much; to encode a megabyte takes half a second.
 _LONGEST_TARGET = 16_000
 
+_DASHBOARD = re.compile(r"dashboard-(\d{2,3})\.moengage\.com\.?")
+_CALL = re.compile(r"/v\d+(?=/|$)")
+
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
 
 
@@ -41,12 +44,29 @@ def base_url_of(value: str) -> str:
         raise InvalidInputError(f"The host of the connection is no http(s) address. {way_out}")
     if "?" in value or "#" in value:
         raise InvalidInputError(f"The host of the connection must end before any ? or #. {way_out}")
+    _check_is_api(host, parts.path)
     if parts.scheme == "http" and not is_loopback(host):
         raise InvalidInputError(
             f"The host of the connection is plain http to {host}, which would show the API key to the network: use "
             "https. Plain http is for a loopback host, such as the sandbox on http://127.0.0.1:8900."
         )
     return value.rstrip("/")
+
+
+def _check_is_api(host: str, path: str) -> None:
+    """Refuse the addresses of MoEngage that people have at hand, and say which one is meant."""
+    of_dashboard = _DASHBOARD.fullmatch(host)
+    if of_dashboard:
+        number = of_dashboard[1]
+        raise InvalidInputError(
+            f"The host of the connection is MoEngage's dashboard, not its API: give https://api-{number}.moengage.com, "
+            f"or leave it out and set data_center to {number}."
+        )
+    of_call = _CALL.match(path)
+    if host.endswith(".moengage.com") and of_call:
+        raise InvalidInputError(
+            f"The host of the connection has the path of a call: end it before {of_call[0]}, as in https://{host}."
+        )
 
 
 def check_target(method: str, path: str, query: str) -> None:

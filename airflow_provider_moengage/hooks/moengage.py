@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 # What Airflow shows, and its form may send, in place of a saved password.
 _MASK = "***"
+# Under which people write the key into the extra.
+_NAMES_OF_A_KEY = ("api_key", "apikey", "api-key", "data_api_key", "data api key", "key", "secret", "password", "token")
+
+# A shorter one may be the same as something else, in a test say.
+_SHORTEST_KEY = 8
+
 _RETYPE = " Airflow 2 sends no saved key to a test: type it in again."
 
 
@@ -35,8 +42,8 @@ class MoEngageHook(BaseHook):
 
     The connection has the type ``moengage``; its login is the Workspace ID, its password the Data API key. Its extra
     takes ``data_center`` (01, 02, 03, 04, 05, 06 or 101) and, where needed, ``app_key``, ``database_name``,
-    ``segment_id_key``, ``connect_timeout`` (seconds, default 5) and ``read_timeout`` (seconds, default 30). A host
-    replaces the data center's address, for the sandbox or a proxy.
+    ``connect_timeout`` (seconds, default 5) and ``read_timeout`` (seconds, default 30). A host replaces the data
+    center's address, for the sandbox or a proxy.
 
     .. code-block:: python
 
@@ -77,7 +84,7 @@ class MoEngageHook(BaseHook):
 
         :return: the fields of the extra by name.
         """
-        from airflow_provider_moengage import connection_form
+        from airflow_provider_moengage.hooks import connection_form
 
         return connection_form.widgets()
 
@@ -88,7 +95,7 @@ class MoEngageHook(BaseHook):
 
         :return: which fields are hidden, and what the others are called.
         """
-        from airflow_provider_moengage import connection_form
+        from airflow_provider_moengage.hooks import connection_form
 
         return connection_form.behaviour()
 
@@ -126,7 +133,7 @@ class MoEngageHook(BaseHook):
         :return: whether MoEngage accepts it, and a sentence for the person who pressed the button.
         """
         from airflow_provider_moengage.client.retry import NO_RETRIES
-        from airflow_provider_moengage.hooks.verdict import try_out
+        from airflow_provider_moengage.hooks.connection_test import try_credentials
 
         try:
             connection = self._connection()
@@ -139,7 +146,7 @@ class MoEngageHook(BaseHook):
             retype = "" if connection.password or AIRFLOW_V_3_0_PLUS else _RETYPE
             return False, f"The connection cannot be used: {error}{retype}"
         with client:
-            return try_out(client)
+            return try_credentials(client)
 
     def _connection(self) -> Connection:
         check_text("moengage_conn_id", self.moengage_conn_id)
@@ -178,16 +185,13 @@ def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageCli
     from airflow_provider_moengage.client.retry import RETRIES
 
     check_workspace_id("its login (Workspace ID)", connection.login)
-    check_api_key("its password (Data API key)", connection.password)
-    if connection.password == _MASK:
-        raise InvalidInputError(
-            f"its password is {_MASK}, which Airflow shows, and its form may send, in place of a saved key. Type the "
-            "Data API key in again."
-        )
+    _check_password(connection)
     extra = _extra_of(connection)
     base_url = _base_url_of(connection)
     if not base_url and not extra.get("data_center"):
-        has = f" (the extra has {', '.join(extra)})" if extra else ""
+        # Of keys only those that may be a misspelling: the API key may be among them.
+        known = [key for key in extra if re.fullmatch("[a-z_ -]{1,30}", key, flags=re.IGNORECASE)]
+        has = f" (the extra has {', '.join(known)})" if known else ""
         raise InvalidInputError(
             f'it names no data center{has}. Set data_center in its extra, for example {{"data_center": "01"}}, to the '
             "number in the address of your MoEngage dashboard."
@@ -199,13 +203,35 @@ def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageCli
         base_url=base_url,
         app_key=extra.get("app_key"),
         database_name=extra.get("database_name"),
-        segment_id_key=extra.get("segment_id_key", "segment_id"),
         timeout=(
             check_seconds("connect_timeout in its extra", extra.get("connect_timeout", 5)),
             check_seconds("read_timeout in its extra", extra.get("read_timeout", 30)),
         ),
         retry=retry or RETRIES,
     )
+
+
+def _check_password(connection: Connection) -> None:
+    """Check the API key, and look for it where people put it otherwise; it is shown nowhere."""
+    password, extra = connection.password, connection.extra or ""
+    if not (password or "").strip():
+        named = next((name for name in _NAMES_OF_A_KEY if re.search(rf'"{name}"\s*:', extra, re.IGNORECASE)), None)
+        if named:
+            raise InvalidInputError(
+                f"its password (Data API key) is missing, and its extra has {named}: move the key from there into the "
+                "password, where Airflow encrypts and masks it."
+            )
+    check_api_key("its password (Data API key)", password)
+    if password == _MASK:
+        raise InvalidInputError(
+            f"its password is {_MASK}, which Airflow shows, and its form may send, in place of a saved key. Type the "
+            "Data API key in again."
+        )
+    if len(password or "") >= _SHORTEST_KEY and json.dumps(password) in extra:
+        raise InvalidInputError(
+            "its extra has the Data API key, which nobody masks there: take it out, and generate another, since this "
+            "one has been shown."
+        )
 
 
 def _extra_of(connection: Connection) -> dict[str, Any]:

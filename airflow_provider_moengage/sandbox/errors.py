@@ -28,13 +28,16 @@ class ApiError(Exception):
         explanation: str | None = None,
         **details: Any,
     ) -> None:
-        super().__init__(f"{status} {code}: {message}")
+        super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
         self.explanation = explanation
         self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}: {self.message}"
 
 
 def invalid_format(message: str | None = None, *, explanation: str | None = None) -> ApiError:
@@ -171,6 +174,22 @@ def rate_limited(limit: int, minutes: int, headers: dict[str, str] | None = None
     """
     message = f"API rate limit breached. Current limit: {limit}/{minutes} mins"
     return ApiError(429, "Too Many Requests", message, headers=headers)
+
+
+def lifecycle_limited(headers: dict[str, str] | None = None) -> ApiError:
+    """
+    Refuse one more archive or unarchive, as published in autumn 2026: in the words of file segments.
+
+    :param headers: those that say when it opens again.
+    """
+    message = "File segment operations limit breached. Please retry after some time."
+    return ApiError(429, "Too Many Requests", message, headers=headers)
+
+
+def out_of_scope() -> ApiError:
+    """Refuse a key whose scope has not the group of the called endpoint."""
+    headers = {"MOENGAGE-AUTH-ERROR-CODE": "ER007"}
+    return ApiError(403, "Forbidden", "The API key is not authorized to access this API", headers=headers)
 
 
 def server_error(status: int = 500) -> ApiError:

@@ -30,8 +30,16 @@ SHOWN_SEGMENTS = 200
 SHOWN_REQUESTS = 30
 
 _SHOWN_CHARACTERS = 160
+_SHOWN_OF_EXPLANATION = 600
 _LARGEST_BODY_READ = 64 * 1024
-_ENDPOINT_NAMES: dict[Endpoint, str] = {"get": "Get by id", "list": "List", "create": "Create", "update": "Update"}
+_ENDPOINT_NAMES: dict[Endpoint, str] = {
+    "get": "Get by id",
+    "list": "List",
+    "create": "Create",
+    "update": "Update",
+    "archive": "Archive",
+    "unarchive": "Unarchive",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Snapshot:
     :param dialect: how it speaks.
     :param now: what time it is there.
     :param ahead: how far its clock was moved.
+    :param search: which segments are looked for; all when it is empty.
     :param workspace: its segments.
     :param requests: its last requests, the last first.
     :param faults: the faults that no request has met yet.
@@ -53,6 +62,7 @@ class Snapshot:
     dialect: str
     now: datetime
     ahead: timedelta
+    search: str
     workspace: Overview
     requests: Sequence[RecordedRequest]
     faults: Sequence[Fault]
@@ -79,6 +89,7 @@ def render(snapshot: Snapshot) -> str:
     return _template().substitute(
         facts=_facts(snapshot),
         alerts=_alerts(snapshot),
+        search=_text(snapshot.search),
         segment_counts=_segment_counts(snapshot.workspace),
         segments=_segments(snapshot),
         requests=_requests(snapshot.requests),
@@ -144,12 +155,12 @@ def _segment_counts(workspace: Overview) -> str:
 
 def _segments(snapshot: Snapshot) -> str:
     workspace = snapshot.workspace
-    if not workspace.newest:
-        return '<p class="empty">There is none yet.</p>'
-    rows = (_segment(segment, snapshot.now) for segment in workspace.newest)
+    if not workspace.latest:
+        return f'<p class="empty">{"None matches." if snapshot.search else "There is none yet."}</p>'
+    rows = (_segment(segment, snapshot.now) for segment in workspace.latest)
     table = _table(("Name", "State", "Age"), rows, main=0)
-    more = workspace.active + workspace.archived + workspace.gone - len(workspace.newest)
-    return table + (f'<p class="empty">and {more:,} older ones</p>' if more else "")
+    more = workspace.found - len(workspace.latest)
+    return table + (f'<p class="empty">and {more:,} that changed earlier</p>' if more else "")
 
 
 def _segment(segment: Segment, now: datetime) -> tuple[str, str, str]:
@@ -186,6 +197,8 @@ def _request(request: RecordedRequest) -> tuple[str, str, str]:
         asked += f'<bdi class="what">{_text(name)}</bdi>'
     if complaint := _complaint(request):
         asked += f'<bdi class="note">{_text(complaint)}</bdi>'
+    if request.explanation:
+        asked += f'<bdi class="note why">{_text(request.explanation, _SHOWN_OF_EXPLANATION)}</bdi>'
     return _time(request.time), asked, _status(request.status)
 
 
@@ -266,6 +279,6 @@ def _duration(duration: timedelta) -> str:
     return f"{seconds} s"
 
 
-def _text(text: str) -> str:
-    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+def _text(text: str, longest: int = _SHOWN_CHARACTERS) -> str:
+    shown = text if len(text) <= longest else f"{text[:longest]}…"
     return html.escape(shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -20,6 +21,29 @@ SegmentKind = Literal["filter", "file"]
 USERS_OF_A_FILE = 1_000
 """How many users a file segment has when nobody says: enough to see that it loses them."""
 
+Age = timedelta | float | str
+"""A duration, a number of days, or a text of ISO 8601 such as ``P90D``."""
+
+# Without years and months, which have no fixed length.
+_ISO_DURATION = re.compile(
+    r"P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+)
+
+_FURTHER = frozenset({"id", "type", "description", "updated_time", "archived_time", "updated_by"})
+_ARGUMENTS = _FURTHER | {
+    "name",
+    "age",
+    "created_time",
+    "kind",
+    "source",
+    "archived",
+    "included_filters",
+    "excluded_filters",
+    "user_count",
+    "more",
+}
+
 _TIMES = ("created_time", "updated_time", "archived_time")
 _NULLABLE = frozenset({*_TIMES, "age", "excluded_filters", "id", "included_filters", "updated_by", "user_count"})
 _TEXTS = ("name", "type", "source", "description")
@@ -30,7 +54,7 @@ def make_segment(
     now: datetime,
     /,
     *,
-    age: timedelta | None = None,
+    age: Age | None = None,
     created_time: datetime | None = None,
     kind: SegmentKind = "filter",
     source: str = "API",
@@ -38,6 +62,7 @@ def make_segment(
     included_filters: JsonObject | None = None,
     excluded_filters: JsonObject | None = None,
     user_count: int | None = None,
+    more: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Segment:
     """
@@ -46,6 +71,11 @@ def make_segment(
     :param now: what time it is.
     :raises ValueError: when the arguments contradict each other or are not what they should be.
     """
+    if unknown := fields.keys() - _FURTHER:
+        known = ", ".join(sorted(_ARGUMENTS))
+        raise ValueError(
+            f"a segment has no {', '.join(sorted(unknown))}; it takes {known}. What no document knows goes into more."
+        )
     if age is not None and created_time is not None:
         raise ValueError("give either age or created_time, not both")
     if kind not in get_args(SegmentKind):
@@ -64,7 +94,7 @@ def make_segment(
         )
     elif user_count is None:
         user_count = USERS_OF_A_FILE
-    created = _moment("created_time", created_time) if created_time is not None else _before(now, age or timedelta())
+    created = _moment("created_time", created_time) if created_time is not None else _before(now, _age(age))
     archived_time = fields.pop("archived_time", None)
     segment = Segment(
         name=name,
@@ -78,7 +108,7 @@ def make_segment(
         user_count=user_count,
         updated_by=fields.pop("updated_by", None),
         archived_time=_moment("archived_time", archived_time or now) if archived or archived_time else None,
-        more=copy.deepcopy(fields),
+        more=_more(more),
     )
     _check(segment)
     return segment
@@ -88,19 +118,31 @@ def arguments_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     Turn the arguments of :func:`make_segment` from JSON into Python.
 
-    :param fields: times as ISO 8601, the age as an object such as ``{"days": 90}``; a null that cannot be a value
-        counts as not given. What ``Sandbox.segments`` shows is accepted too: a segment with a ``user_count`` is a file.
+    :param fields: times as ISO 8601, the age as an object such as ``{"days": 90}`` too; a null that cannot be a value
+        counts as not given. A segment with a ``user_count`` is a file.
     :raises ValueError: when a time or the age is malformed.
     """
     arguments = {key: value for key, value in fields.items() if value is not None or key not in _NULLABLE}
     for key in _TIMES:
         if key in arguments:
             arguments[key] = _parsed_time(key, arguments[key])
-    if "age" in arguments:
+    if isinstance(arguments.get("age"), dict):
         arguments["age"] = duration_of(arguments["age"])
     if "user_count" in arguments:
         arguments.setdefault("kind", "file")
     return arguments
+
+
+def arguments_of_shown(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Turn a segment as ``Sandbox.segments`` shows it into the arguments of :func:`make_segment`.
+
+    :param fields: the segment; what no document knows stands among its fields.
+    :raises ValueError: when it cannot be one.
+    """
+    more = {key: value for key, value in fields.items() if key not in _ARGUMENTS}
+    arguments = arguments_of({key: value for key, value in fields.items() if key in _ARGUMENTS})
+    return {**arguments, "more": more}
 
 
 def duration_of(fields: object) -> timedelta:
@@ -146,6 +188,25 @@ def _definition(included_filters: JsonObject, excluded_filters: JsonObject | Non
         return checked_definition(included_filters, excluded_filters)
     except ApiError as error:
         raise ValueError(f"the filters are not valid: {error.explanation or error}") from error
+
+
+def _age(age: Age | None) -> timedelta:
+    if age is None or isinstance(age, timedelta):
+        return age or timedelta()
+    match = _ISO_DURATION.fullmatch(age) if isinstance(age, str) else None
+    if match and any(match.groups()):
+        return duration_of({unit: float(count) for unit, count in match.groupdict(default="0").items()})
+    if isinstance(age, int | float) and not isinstance(age, bool):
+        return duration_of({"days": age})
+    raise ValueError(f'age must be a timedelta, a number of days, or a text such as "P90D" or "PT12H", not {age!r}')
+
+
+def _more(more: Mapping[str, Any] | None) -> JsonObject:
+    if not isinstance(more, Mapping | None):
+        raise ValueError(f"more must be a mapping of fields, not {more!r}")  # noqa: TRY004 - one error for all
+    if taken := sorted(_ARGUMENTS & (more or {}).keys()):
+        raise ValueError(f"more is for what no document knows, and {', '.join(taken)} is an argument of its own")
+    return copy.deepcopy(dict(more or {}))
 
 
 def _before(now: datetime, age: timedelta) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,11 +13,10 @@ from typing import Any
 from airflow_provider_moengage.sandbox import errors, rules
 from airflow_provider_moengage.sandbox.clock import Clock, as_utc, utc_now
 from airflow_provider_moengage.sandbox.descriptions import describe
+from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
 from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, ReferencedSegment
-from airflow_provider_moengage.sandbox.seeding import arguments_of, make_segment
+from airflow_provider_moengage.sandbox.seeding import arguments_of_shown, make_segment
 from airflow_provider_moengage.sandbox.segment import FILTER_TYPE, Segment, new_id
-
-MAX_ACTIVE_SEGMENTS = 1_000
 
 ALL_USERS_ID = "moe_all_users"
 """The built-in segment that every workspace has and that definitions may refer to."""
@@ -27,13 +27,15 @@ class Overview:
     """
     A workspace at a glance.
 
-    :param newest: copies of the newest segments, the newest first.
+    :param latest: copies of the segments that were changed last, the last first, of those that were looked for.
+    :param found: how many were looked for.
     :param active: how many segments are active.
     :param archived: how many are archived and still shown.
     :param gone: how many are archived for so long that the API no longer shows them.
     """
 
-    newest: list[Segment]
+    latest: list[Segment]
+    found: int
     active: int
     archived: int
     gone: int
@@ -57,6 +59,9 @@ class Workspace:
         # Without these two, every call would walk through all segments.
         self._names: dict[str, Segment] = {}
         self._defined: dict[str, list[Segment]] = {}
+        # When a call last changed a segment, and which change that was: several share a moment.
+        self._changes: dict[str, tuple[datetime, int]] = {}
+        self._counter = itertools.count(1)
 
     def archive(self, name: str, segment_id: str | None = None) -> JsonObject:
         """
@@ -68,33 +73,50 @@ class Workspace:
         :raises ApiError: 404 when there is none, 400 when it is externally managed.
         """
         with self._lock:
-            segment = self._own_segment(name, segment_id)
+            segment = self._named(name, segment_id)
+            if segment.externally_managed:
+                raise errors.externally_managed(segment.name)
             segment.archive(self._now())
+            self._record_change(segment)
             return segment.summary()
 
     def unarchive(self, name: str, segment_id: str | None = None) -> JsonObject:
         """
         Make a segment active again; one that is active already stays so.
 
+        Those that a partner's sync has imported are unarchived too: where the dashboard refuses, the guide tells people
+        to use this call.
+
         :param name: the segment's name.
         :param segment_id: its id, which wins over the name.
         :return: the segment's summary.
-        :raises ApiError: 404 when there is none, 400 when it is externally managed.
+        :raises ApiError: 404 when there is none, 400 when a campaign or another feature manages it.
         """
         with self._lock:
-            segment = self._own_segment(name, segment_id)
+            segment = self._named(name, segment_id)
+            if segment.externally_managed and not segment.is_imported:
+                raise errors.externally_managed(segment.name)
             segment.unarchive(self._now())
+            self._record_change(segment)
             return segment.summary()
 
-    def get(self, segment_id: str) -> JsonObject | None:
+    def get(self, segment_id: str, *, with_definition: bool = False) -> JsonObject | None:
         """
         Fetch a segment.
 
-        :return: its summary, or None when there is none.
+        :param segment_id: its id.
+        :param with_definition: whether to show it in full; the filters of a cohort are not shown in any case.
+        :return: its summary, or all of it, or None when there is none.
         """
         with self._lock:
             segment = self._by_id(segment_id)
-            return segment.summary() if segment else None
+            if segment is None:
+                return None
+            if not with_definition:
+                return segment.summary()
+            shown = segment.detail()
+            hidden = ("included_filters", "excluded_filters") if segment.is_cohort else ()
+            return {key: value for key, value in shown.items() if key not in hidden}
 
     def find(self, name: str | None = None) -> list[JsonObject]:
         """
@@ -145,6 +167,7 @@ class Workspace:
             self._rename(segment, name or segment.name)
             segment.updated_by = updated_by or segment.updated_by
             segment.updated_time = self._now()
+            self._record_change(segment)
             return segment.detail()
 
     def create(
@@ -181,6 +204,7 @@ class Workspace:
             )
             if rules.name_problem(name) is None:
                 self._keep(segment)
+                self._record_change(segment)
             return segment.detail()
 
     def add(self, name: str, /, **fields: Any) -> JsonObject:
@@ -210,26 +234,29 @@ class Workspace:
         others = Workspace(self._clock)
         try:
             for fields in segments:
-                arguments = arguments_of(fields)
+                arguments = arguments_of_shown(fields)
                 others.add(arguments.pop("name", None), **arguments)
         except ValueError as error:
             raise ValueError(f"has a segment that cannot be: {error}") from None
         with self._lock:
             self._segments, self._names, self._defined = others._segments, others._names, others._defined
+            self._changes = {}
 
-    def overview(self, limit: int) -> Overview:
+    def overview(self, limit: int, search: str = "") -> Overview:
         """
         Look at the workspace in passing, without a copy of every definition.
 
-        :param limit: how many of the newest segments to show.
+        :param limit: how many of the segments to show.
+        :param search: a part of a name or an id, or ``archived`` or ``active``; all by default.
         """
         with self._lock:
             now = self._now()
-            newest = heapq.nlargest(limit, self._segments.values(), key=lambda segment: segment.created_time)
+            found = [segment for segment in self._segments.values() if _matches(segment, search.strip().casefold())]
             shown = sum(segment.is_shown(now) for segment in self._segments.values())
             active = sum(not segment.archived for segment in self._segments.values())
             return Overview(
-                newest=[replace(segment) for segment in newest],
+                latest=[replace(segment) for segment in heapq.nlargest(limit, found, key=self._last_change)],
+                found=len(found),
                 active=active,
                 archived=shown - active,
                 gone=len(self._segments) - shown,
@@ -244,6 +271,13 @@ class Workspace:
         with self._lock:
             now = self._now()
             return [segment.everything(now) for segment in self._by_age()]
+
+    def _record_change(self, segment: Segment) -> None:
+        self._changes[segment.id] = (self._now(), next(self._counter))
+
+    def _last_change(self, segment: Segment) -> tuple[datetime, int]:
+        seeded = max(segment.created_time, segment.updated_time, segment.archived_time or segment.created_time)
+        return max((seeded, 0), self._changes.get(segment.id, (seeded, 0)))
 
     def _now(self) -> datetime:
         return as_utc(self._clock())
@@ -283,12 +317,10 @@ class Workspace:
         segment = self._names.get(name)
         return [segment] if segment and segment.is_shown(self._now()) else []
 
-    def _own_segment(self, name: str, segment_id: str | None) -> Segment:
+    def _named(self, name: str, segment_id: str | None) -> Segment:
         segment = next(iter(self._by_name(name)), None) if segment_id is None else self._by_id(segment_id)
         if segment is None:
             raise errors.name_or_id_not_found(segment_id or name)
-        if segment.externally_managed:
-            raise errors.externally_managed(segment.name)
         return segment
 
     def _check_name_is_free(self, name: str, own_id: str | None = None) -> None:
@@ -316,3 +348,9 @@ class Workspace:
                 explanation=f"There is no segment {name if segment_id is None else segment_id}."
             )
         return ReferencedSegment(segment.id, segment.definition) if segment.definition else None
+
+
+def _matches(segment: Segment, search: str) -> bool:
+    if search in ("archived", "active"):
+        return segment.archived == (search == "archived")
+    return search in segment.name.casefold() or search in segment.id

@@ -121,7 +121,7 @@ class _Poller:
     async def _client_within_limits(self, call: Call) -> MoEngageClient:
         while True:
             client = await self._current_client()
-            if not (wait := client.take_turn(*call)):
+            if not (wait := client.reserve_poll(*call)):
                 return client
             if call not in self._scarce:
                 self._scarce.add(call)

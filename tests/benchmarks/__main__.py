@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demo import say
-from tests.benchmarks import bulk, calls, filters, first_minute, parsing, waiting
+from tests.benchmarks import bulk, calls, filters, first_minute, parsing, today, waiting
 from tests.benchmarks.machine import facts
 from tests.benchmarks.show import compact, lines_of
 from tests.benchmarks.summary import summary
@@ -22,20 +22,28 @@ BENCHMARKS = {
     "filters": filters,
     "first_minute": first_minute,
 }
+# What compares two builds is of two builds: it is measured when it is named, and printed, and kept by nobody.
+COMPARED = {"today": today}
 RESULTS = Path(__file__).with_name("results.json")
 
 
 def main() -> int:
     options = _parser().parse_args()
     for name in options.only or BENCHMARKS:
-        benchmark = BENCHMARKS[name]
         machine = facts()
+        if name in COMPARED:
+            say("\n".join(["", *COMPARED[name].report(COMPARED[name].measure(options)), "", *lines_of(machine)]))
+            continue
+        benchmark = BENCHMARKS[name]
         figures = benchmark.measure(options)
         # After each of them: who stops the next one keeps this, and two at a time keep each other's.
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[name] = {"machine": machine, **figures}
         RESULTS.write_text(compact(results))
         say("\n".join(["", *benchmark.report(figures), "", *lines_of(machine), ""]))
+    if set(options.only or BENCHMARKS) <= COMPARED.keys():
+        return 0
+    results = json.loads(RESULTS.read_text())
     say("\n".join(["The table of the README, for its section Performance:", "", *summary(results), ""]))
     say(f"The raw figures are in tests/benchmarks/{RESULTS.name}.")
     return 0
@@ -43,8 +51,14 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests.benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="measure this one; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=[*BENCHMARKS, *COMPARED], help="measure this one; may be repeated"
+    )
     parser.add_argument("--long", action="store_true", help="bulk: also what takes minutes, one segment at a time")
+    parser.add_argument("--against", default=today.DEFAULT_BUILD, help="today: the other build, as git names it")
+    parser.add_argument(
+        "--rows", action="append", choices=[*today.CHEAP, *today.LONG], help="today: only this row; may be repeated"
+    )
     return parser
 
 

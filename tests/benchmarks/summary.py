@@ -1,4 +1,4 @@
-"""The table of the README's section Performance, made of the raw figures: a test compares the two."""
+"""The table of docs/performance.md, made of the raw figures: a test compares the two."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _waiting(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             f"`HttpSensorTrigger`, 1,000 of them: {https['requests']:,}, as many as it managed",
         ),
         (
-            "processor time of one of 1,000 such sensors, a look",
+            "processor time of one of 1,000 such sensors, a poll",
             cpu(ours, ours["count"] * figures["looks"]),
             f"`HttpSensorTrigger` {cpu(https, https['requests'])}",
         ),
@@ -95,7 +95,7 @@ def _waiting(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             "MoEngage's limits: 100 / 1,000 / 4,000",
         ),
         (
-            "the longest time between two looks for one id, of 10, 100 and 1,000",
+            "the longest time between two polls for one id, of 10, 100 and 1,000",
             " / ".join(_hours(by_id[count]["longest_gap_hours"]) for count in (10, 100, 1_000)),
             "",
         ),
@@ -181,8 +181,9 @@ def _in_airflow(runs: Iterable[Mapping[str, Any]], at_once: int) -> tuple[str, s
     def for_a_thousand(way: str) -> str:
         return f"{median(run['seconds'] * 1_000 / run['segments'] for run in runs if run['way'] == way):,.0f} s"
 
+    where = f"in a real Airflow, on a server without rate limits, {at_once} at once"
     return (
-        f"the same in a real Airflow, {at_once} at once, from the first task's start to the last one's end",
+        f"the same {where}, from the first task's start to the last one's end",
         f"{for_a_thousand('one_task')} in one task; {for_a_thousand('mapped')} with a task each (extrapolated from 50)",
         f"{for_a_thousand('mapped_http')} with a mapped `HttpOperator` (extrapolated from 50)",
     )

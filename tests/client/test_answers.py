@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.client.answers import parse
+from airflow_provider_moengage.client.answers import parse, without_values
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=[])),
@@ -65,3 +65,23 @@ def test_more_levels_than_python_reads():
 def test_no_json(text):
     with pytest.raises(ValueError, match="."):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (
+            '{"data": [{"name": "camp", "n": 1.5e3, "b": true, "x": null}]}',
+            '{"data": [{"name": ..., "n": ..., "b": ..., "x": null}]}',
+        ),
+        ('{"value": ["a@b.c", "d", -7]}', '{"value": [..., ..., ...]}'),
+        ('{"value": "a \\" : b@c', '{"value": ...'),
+        ('{"value": "a\\', '{"value": ...'),
+        ('"a@b.c"', "..."),
+        (' ["a', " [..."),
+        ("<html>a@b.c</html>", "<html>a@b.c</html>"),
+        ("", ""),
+    ],
+)
+def test_values_are_taken_out(text, left):
+    assert without_values(text) == left

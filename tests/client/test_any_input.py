@@ -247,7 +247,6 @@ ANY_ARGUMENTS = {
     "data_center": ANYTHING | st.sampled_from(["01", 1, 1.0, "DC-1", "dc 101", "٠١", True, "0" * 70_000 + "1"]),
     "app_key": OPTIONAL,
     "database_name": OPTIONAL,
-    "segment_id_key": ANYTHING | st.sampled_from(["cs_id", "name"]),
     "timeout": st.tuples(SECONDS, SECONDS) | ANYTHING,
 }
 ONE_ARGUMENT = st.one_of(st.fixed_dictionaries({name: values}) for name, values in ANY_ARGUMENTS.items())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_moengage.client import errors
+from airflow_provider_moengage.client.refusals import error_from_answer
 
 
 def v3(code, message, **more):
@@ -118,7 +120,7 @@ SAMPLES = [
 
 @pytest.mark.parametrize(("status", "body", "kind"), SAMPLES)
 def test_a_sample_becomes_its_class(status, body, kind):
-    error = errors.error_from_answer(status, json.dumps(body), call="PATCH /v3/custom-segments/x", hide=str)
+    error = error_from_answer(status, json.dumps(body), call="PATCH /v3/custom-segments/x", hide=str)
 
     assert type(error) is kind
     details = body.get("error", body)
@@ -139,14 +141,15 @@ def test_only_waiting_mends_these():
 
 def test_the_figures_of_a_full_workspace():
     ((status, body, _),) = [sample for sample in SAMPLES if sample[2] is errors.ActiveSegmentLimitError]
-    error = errors.error_from_answer(status, json.dumps(body), call="POST /v3/custom-segments", hide=str)
+    error = error_from_answer(status, json.dumps(body), call="POST /v3/custom-segments", hide=str, retry_after=30)
     assert (error.actual_count, error.limit) == (1001, 1000)
+    assert error.retry_after is None
 
 
 @pytest.mark.parametrize("figures", [{"actual_count": "1,001", "limit": None}, {"actual_count": [1_001]}])
 def test_figures_that_are_none(figures):
     body = v3("Too Many Requests", "Total active segments limit breached.", **figures)
-    error = errors.error_from_answer(429, json.dumps(body), call="POST /v3/custom-segments", hide=str)
+    error = error_from_answer(429, json.dumps(body), call="POST /v3/custom-segments", hide=str)
     assert type(error) is errors.ActiveSegmentLimitError
     assert (error.actual_count, error.limit) == (None, None)
 
@@ -161,37 +164,123 @@ def test_figures_that_are_none(figures):
     ],
 )
 def test_the_three_meanings_of_409(code, message, kind):
-    assert type(errors.error_from_answer(409, json.dumps(v3(code, message)), call="PATCH /x", hide=str)) is kind
+    assert type(error_from_answer(409, json.dumps(v3(code, message)), call="PATCH /x", hide=str)) is kind
 
 
 def test_the_same_name_is_told_from_the_same_filters_even_when_a_name_says_otherwise():
     message = SAME_NAME.replace("api_test_8", "all the given filters")
-    error = errors.error_from_answer(409, json.dumps(v3("Resource not created", message)), call="PATCH /x", hide=str)
+    error = error_from_answer(409, json.dumps(v3("Resource not created", message)), call="PATCH /x", hide=str)
     assert type(error) is errors.DuplicateNameError
 
 
 def test_a_failing_server_is_one_whatever_it_says():
-    error = errors.error_from_answer(503, json.dumps(v3("Request Error", UNKNOWN_CLIENT)), call="GET /x", hide=str)
+    error = error_from_answer(503, json.dumps(v3("Request Error", UNKNOWN_CLIENT)), call="GET /x", hide=str)
     assert error.retryable
 
 
-@pytest.mark.parametrize("status", [403, 404, 409, 412, 413])
-def test_a_proxy_that_refuses_is_not_moengage(status):
-    error = errors.error_from_answer(status, "<html>refused</html>", call="GET /x", hide=str)
-    assert type(error) in {errors.MoEngageError, errors.EndpointNotFoundError}
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.AccessRefusedError),
+        (403, errors.AccessRefusedError),
+        (404, errors.EndpointNotFoundError),
+        (405, errors.AccessRefusedError),
+        (409, errors.MoEngageError),
+        (412, errors.MoEngageError),
+        (413, errors.MoEngageError),
+        (418, errors.AccessRefusedError),
+        (451, errors.AccessRefusedError),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "<html>refused</html>", '{"error": {"code": 403}}'])
+def test_a_proxy_or_a_firewall_that_refuses_is_not_moengage(status, kind, text):
+    error = error_from_answer(status, text, call="GET /x", hide=str)
+    assert type(error) is kind
+    assert not error.retryable
+    if kind is errors.AccessRefusedError:
+        assert "API firewall" in str(error)
+        assert "proxy" in str(error)
+
+
+def test_a_bare_401_may_be_a_firewalls_too():
+    assert "API firewall" in str(error_from_answer(401, "", call="GET /x", hide=str))
+    assert "API firewall" not in str(
+        error_from_answer(401, json.dumps(v3("Authentication required", "x")), call="GET /x", hide=str)
+    )
+    assert "API firewall" not in errors.AuthenticationError.way_out
+
+
+@pytest.mark.parametrize("text", ["", "<html>", json.dumps(v3("Forbidden operation", FORBIDDEN))])
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        ("ER007", errors.KeyScopeError, "lacks the scope of the Segmentation API"),
+        (" er007 ", errors.KeyScopeError, "lacks the scope of the Segmentation API"),
+        ("ER003", errors.KeyRefusedError, "Look at the key in the MoEngage dashboard"),
+        ("ER004", errors.KeyRefusedError, "Look at the key"),
+        ("ER008", errors.KeyRefusedError, "may be used from the address of this machine"),
+        ("ER022", errors.KeyRefusedError, "Look at the key"),
+        ("ER999", errors.KeyRefusedError, "support knows what the code means"),
+    ],
+)
+def test_a_key_that_may_not_make_the_call(status, text, code, kind, said):
+    error = error_from_answer(
+        status, text, call="GET /x", hide=str, headers=CaseInsensitiveDict({"moengage-auth-error-code": code})
+    )
+    assert type(error) is kind
+    assert isinstance(error, errors.AuthenticationError)  # it ends a bulk run, and makes a sensor read the key anew
+    assert error.code == code.strip()
+    assert code.strip() in str(error)
+    assert said in str(error)
+    assert not error.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "MissingAttributeError", errors.BadRequestError),
+        (401, "Authentication Mismatch", errors.AuthenticationError),
+        (403, "BlockedClient", errors.AccountSuspendedError),
+        (403, "Account Temporarily Suspended", errors.AccountSuspendedError),
+        (413, "Payload too large", errors.MoEngageError),
+        (429, "Rate Limits Exceeded", errors.RateLimitError),
+        (500, "Server Error", errors.ServerError),
+    ],
+)
+def test_the_third_envelope(status, code, kind):
+    body = {"status": "fail", "error": {"message": "Please contact us.", "type": code, "request_id": "ofHUEaEQ"}}
+    error = error_from_answer(status, json.dumps(body), call="POST /x", hide=str)
+    assert type(error) is kind
+    assert (error.message, error.code, error.response_id) == ("Please contact us.", code, "ofHUEaEQ")
+    assert "response_id ofHUEaEQ" in str(error)
+
+
+def test_the_type_of_v3_is_no_code():
+    error = error_from_answer(418, json.dumps({"type": "custom_segment", "error": {"message": "x"}}), call="", hide=str)
+    assert error.code is None
+
+
+def test_the_name_of_a_file_segment_is_taken():
+    body = {"title": "Conflict", "description": "Name already exists: camp"}
+    assert type(error_from_answer(409, json.dumps(body), call="", hide=str)) is errors.DuplicateNameError
+
+
+@pytest.mark.parametrize("status", [408, 421, 425, 499])
+def test_what_waiting_mends_below_500(status):
+    error = error_from_answer(status, "", call="GET /x", hide=str)
+    assert type(error) is errors.ServerError
 
 
 @pytest.mark.parametrize("code", [404, "NOT_FOUND"])
 def test_a_404_of_a_gateway_is_no_missing_segment(code):
-    error = errors.error_from_answer(
-        404, json.dumps({"error": {"code": code, "message": "x"}}), call="GET /x", hide=str
-    )
+    error = error_from_answer(404, json.dumps({"error": {"code": code, "message": "x"}}), call="GET /x", hide=str)
     assert type(error) is errors.EndpointNotFoundError
 
 
 def test_a_server_writes_no_lines_of_its_own_into_the_log():
     message = "A\n[2026-01-01] INFO all is well \x1b[31m" + "x" * 5_000_000
-    error = errors.error_from_answer(400, json.dumps(v3("Invalid request", message)), call="GET /x", hide=str)
+    error = error_from_answer(400, json.dumps(v3("Invalid request", message)), call="GET /x", hide=str)
     assert str(error).isprintable()
     assert len(str(error)) < 2_000
     assert len(error.body) == 10_000
@@ -215,13 +304,13 @@ def test_a_server_writes_no_lines_of_its_own_into_the_log():
 )
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 413, 418, 429, 500, 599])
 def test_any_other_body_becomes_an_error_too(status, text):
-    error = errors.error_from_answer(status, text, call="GET /x", hide=str)
+    error = error_from_answer(status, text, call="GET /x", hide=str)
     assert str(status) in str(error)
     assert len(str(error)) < 1_000
 
 
 def test_the_sentence():
-    error = errors.error_from_answer(
+    error = error_from_answer(
         429,
         json.dumps(v3("Too Many Requests", "API rate limit breached. Current limit: 100/1 mins")),
         call="GET /v3/custom-segments/63d8cec0c085939e6c1ab727",
@@ -248,7 +337,7 @@ def test_the_sentence():
 )
 def test_what_is_shown_of_an_answer(text, quoted):
     assert errors.shown(text) == quoted
-    error = errors.error_from_answer(502, text, call="GET /x", hide=str)
+    error = error_from_answer(502, text, call="GET /x", hide=str)
     assert error.message == f"the answer began with {quoted}"
     assert error.body == text
 
@@ -283,7 +372,7 @@ def test_no_text_is_kept_at_any_length(most, name):
 
 def test_what_a_server_echoes_is_hidden_wherever_it_stands():
     body = v3("Key hunter2", "no hunter2", existing_cs_name="camp hunter2", existing_cs_id="id hunter2")
-    error = errors.error_from_answer(
+    error = error_from_answer(
         409,
         json.dumps({**body, "response_id": "of hunter2"}),
         call="PATCH /x",
@@ -296,9 +385,7 @@ def test_what_a_server_echoes_is_hidden_wherever_it_stands():
     assert (error.existing_segment_name, error.existing_segment_id) == ("camp ***", "id ***")
     assert (error.call, error.retry_after, error.tries) == ("PATCH /x", 7.0, 2)
     assert "hunter2" not in error.body
-    page = errors.error_from_answer(
-        502, "<p>hunter2", call="PATCH /x", hide=lambda text: text.replace("hunter2", "***")
-    )
+    page = error_from_answer(502, "<p>hunter2", call="PATCH /x", hide=lambda text: text.replace("hunter2", "***"))
     assert page.message == "the answer began with '<p>***'"
 
 
@@ -322,8 +409,8 @@ def test_what_a_server_echoes_is_hidden_wherever_it_stands():
         (409, {"title": "x", "description": "Secret unset"}, errors.ApiSecretNotSetError, "Secret unset", "x"),
         (418, {"code": "x", "message": "a teapot"}, errors.MoEngageError, "a teapot", "x"),
         (418, {"code": "Cyclic Entity", "message": "x"}, errors.CircularReferenceError, "x", "Cyclic Entity"),
-        (498, {"message": "x"}, errors.MoEngageError, "x", None),
-        (423, {"message": "x"}, errors.MoEngageError, "x", None),
+        (498, {"message": "x"}, errors.AccessRefusedError, "x", None),
+        (423, {"message": "x"}, errors.AccessRefusedError, "x", None),
         *(
             (status, {"title": "Request Error", "description": "x"}, errors.ServerError, "x", "Request Error")
             for status in (408, 421, 425, 499)
@@ -332,6 +419,6 @@ def test_what_a_server_echoes_is_hidden_wherever_it_stands():
     ],
 )
 def test_what_an_answer_means(status, body, kind, message, code):
-    error = errors.error_from_answer(status, json.dumps(body), call="GET /x", hide=str)
+    error = error_from_answer(status, json.dumps(body), call="GET /x", hide=str)
     assert type(error) is kind
     assert (error.message, error.code, error.tries) == (message, code, 1)

@@ -33,16 +33,32 @@ def test_a_filter_group(group):
     ("value", "sentence"),
     [
         (None, f"{NO_OBJECT} nothing."),
-        ([], f"{NO_OBJECT} list ([])."),
-        ("{}", f"{NO_OBJECT} str ('{{}}').{HINT}"),
+        ([], f"{NO_OBJECT} an empty list."),
+        ("{}", f"{NO_OBJECT} str of length 2.{HINT}"),
         ({"filters": []}, f"{OPERATOR} nothing{LOOKS_LIKE}"),
-        ({"filter_operator": "AND", "filters": []}, f"{OPERATOR} str ('AND'){LOOKS_LIKE}"),
-        ({"filter_operator": ["or"], "filters": []}, f"{OPERATOR} list (['or']){LOOKS_LIKE}"),
+        ({"filter_operator": "AND", "filters": []}, f"{OPERATOR} str of length 3{LOOKS_LIKE}"),
+        ({"filter_operator": ["or"], "filters": []}, f"{OPERATOR} list of length 1{LOOKS_LIKE}"),
         ({"filter_operator": "and"}, f"{FILTERS} nothing{LOOKS_LIKE}"),
-        ({"filter_operator": "or", "filters": {}}, f"{FILTERS} dict ({{}}){LOOKS_LIKE}"),
+        ({"filter_operator": "or", "filters": {}}, f"{FILTERS} an empty dict{LOOKS_LIKE}"),
     ],
 )
 def test_anything_else(value, sentence):
     with pytest.raises(InvalidInputError) as caught:
         check_filter_group("included_filters", value)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        "a@b.example",
+        ["a@b.example"],
+        {"filter_operator": "a@b.example", "filters": []},
+        {"filter_operator": "and", "filters": "a@b.example"},
+        {"filter_operator": "and", "filters": {"a@b.example": 1}},
+    ],
+)
+def test_no_value_is_shown(group):
+    with pytest.raises(InvalidInputError) as caught:
+        check_filter_group("included_filters", group)
+    assert "a@b" not in f"{caught.value} {caught.value!r}"

@@ -26,8 +26,8 @@ from urllib3.exceptions import (
 )
 
 from airflow_provider_moengage.client.bodies import read_body
-from airflow_provider_moengage.client.errors import error_from_answer
 from airflow_provider_moengage.client.network_errors import in_plain_words, is_proxy_refusal, is_tls_refusal
+from airflow_provider_moengage.client.refusals import error_from_answer
 from airflow_provider_moengage.client.retry import (
     NO_RETRIES,
     Failure,

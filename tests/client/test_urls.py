@@ -183,3 +183,23 @@ def test_no_data_center(value):
 def test_hosts():
     assert data_center_of(2).api_url == "https://api-02.moengage.com"
     assert data_center_of(2).dashboard_url == "https://dashboard-02.moengage.com"
+
+
+@pytest.mark.parametrize(
+    ("address", "right"),
+    [
+        ("https://dashboard-01.moengage.com", "https://api-01.moengage.com, or leave it out and set data_center to 01"),
+        ("https://Dashboard-101.MoEngage.com/v4/#/auth".partition("#")[0], "https://api-101.moengage.com"),
+        ("http://dashboard-03.moengage.com", "https://api-03.moengage.com"),
+        ("https://api-01.moengage.com/v3/custom-segments", "end it before /v3, as in https://api-01.moengage.com"),
+        ("https://api-01.moengage.com/v2", "end it before /v2"),
+    ],
+)
+def test_an_address_of_moengage_that_is_not_the_apis(address, right):
+    with pytest.raises(InvalidInputError, match=f"^The host of the connection .*{right}"):
+        base_url_of(address)
+
+
+def test_a_proxy_may_have_any_path():
+    assert base_url_of("https://proxy.example/v3/moengage") == "https://proxy.example/v3/moengage"
+    assert base_url_of("https://dashboard-01.moengage.com.proxy.example")

@@ -21,6 +21,7 @@ import psutil
 import psycopg
 
 from demo import standalone
+from demo.ports import promised_ports
 from tests.distributed import machine
 from tests.distributed.services import running_postgresql, running_redis
 
@@ -86,9 +87,13 @@ def running_distributed_airflow(home: Path, environment: Mapping[str, str]) -> I
     :param home: an empty folder.
     :param environment: more settings.
     """
-    port = standalone.free_port()
-    url = f"http://127.0.0.1:{port}"
-    with running_postgresql() as database, running_redis() as broker, ExitStack() as stack:
+    with (
+        promised_ports(2) as (port, triggerer_port),
+        running_postgresql() as database,
+        running_redis() as broker,
+        ExitStack() as stack,
+    ):
+        url = f"http://127.0.0.1:{port}"
         everywhere = {
             **standalone.environment_without_airflow(),
             "PATH": f"{standalone.BINARIES}{os.pathsep}{os.environ['PATH']}",
@@ -107,7 +112,7 @@ def running_distributed_airflow(home: Path, environment: Mapping[str, str]) -> I
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__BASE_URL": url,
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(standalone.free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggerer_port),
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             **environment,
         }
@@ -118,16 +123,16 @@ def running_distributed_airflow(home: Path, environment: Mapping[str, str]) -> I
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg://{database}",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+psycopg_async://{database}",
         }
-        migrate = [standalone.BINARIES / "airflow", "db", "migrate"]
+        migrate = [standalone.AIRFLOW, "db", "migrate"]
         own = _own_settings("migration", home)
         subprocess.run(migrate, env=center | own, check=True, capture_output=True, timeout=SECONDS_TO_MIGRATE)
         for part in ("api-server", "scheduler", "dag-processor", "triggerer"):
-            stack.enter_context(_started(part, part, home, center))
+            stack.enter_context(_started([part], part, home, center))
 
         def start_worker(name: str) -> subprocess.Popen[bytes]:
             queues = f"default,{name}"  # what is for anybody, and what is for this one
             command = f"celery worker --skip-serve-logs --celery-hostname {name} --queues {queues} --concurrency 2"
-            return stack.enter_context(_started(command, name, home, everywhere))
+            return stack.enter_context(_started(command.split(), name, home, everywhere))
 
         airflow = DistributedAirflow(url, home, everywhere, database=database, start_worker=start_worker)
         airflow.wait_until(airflow.healthy, "Airflow is healthy", SECONDS_TO_START)
@@ -135,8 +140,11 @@ def running_distributed_airflow(home: Path, environment: Mapping[str, str]) -> I
 
 
 @contextmanager
-def _started(command: str, name: str, home: Path, settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    with standalone.started(command, settings | _own_settings(name, home), home / f"{name}.log") as process:
+def _started(
+    command: Sequence[str], name: str, home: Path, settings: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    log = home / f"{name}.log"
+    with standalone.started([standalone.AIRFLOW, *command], settings | _own_settings(name, home), log) as process:
         yield process
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from demo.standalone import free_port
+from demo.ports import promised_ports
 
 SECONDS_TO_START = 300
 SECONDS_TO_STOP = 60
@@ -29,9 +29,8 @@ def running_postgresql() -> Iterator[str]:
     """Keep a database for a while: ``user@host:port/name``."""
     import psycopg
 
-    port = free_port()
     # Not one of pytest's folders: only their owner can look into those, and that is not who PostgreSQL runs as.
-    with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
+    with promised_ports(1) as (port,), tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
         as_owner = _as_somebody_but_root(folder)
         data = f"{folder}/data"
         make = [*as_owner, program("initdb"), "--username=airflow", "--auth=trust", "--no-sync", "--pgdata", data]
@@ -59,8 +58,11 @@ def running_redis() -> Iterator[str]:
     """Keep a message broker for a while: its URL."""
     import redis
 
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="redis-") as folder, redis.Redis("127.0.0.1", port) as client:
+    with (
+        promised_ports(1) as (port,),
+        tempfile.TemporaryDirectory(prefix="redis-") as folder,
+        redis.Redis("127.0.0.1", port) as client,
+    ):
         command = [program("redis-server"), "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, "--save", ""]
         with _running(command, folder, client.ping, redis.ConnectionError):
             yield f"redis://127.0.0.1:{port}/0"

@@ -102,7 +102,7 @@ def test_a_worker_is_told_to_stop_in_the_middle_of_a_bulk_archive(airflow, two_w
 @contextmanager
 def bulk_archive_that_hangs(airflow) -> Iterator[tuple[Sandbox, str]]:
     """Let the example archive segments until so many are done; then MoEngage keeps silent on the next calls."""
-    with Sandbox() as sandbox:
+    with Sandbox(rate_limits=False) as sandbox:
         for number in range(SEGMENTS):
             sandbox.add_segment(name=f"camp_{number}", age=timedelta(days=92))
         sandbox.fail_next(DONE, path="*/archive", delay=0.02)

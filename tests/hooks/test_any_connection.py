@@ -63,7 +63,7 @@ EXTRA_VALUES = (
     st.sampled_from(["01", 1, "101", "DC-06", "cs_id", "5", 5, 1e300, 10**400, -1, "nan", True, False, [], {}])
     | JSON_VALUES
 )
-EXTRA_NAMES = ["data_center", "app_key", "database_name", "segment_id_key", "connect_timeout", "read_timeout"]
+EXTRA_NAMES = ["data_center", "app_key", "database_name", "connect_timeout", "read_timeout"]
 ONE_EXTRA = st.one_of(st.fixed_dictionaries({"data_center": st.just("01"), name: EXTRA_VALUES}) for name in EXTRA_NAMES)
 EXTRAS = ONE_EXTRA | st.fixed_dictionaries({}, optional=dict.fromkeys([*EXTRA_NAMES, "verify", "proxy"], EXTRA_VALUES))
 DEPTHS = (100, 900, 960, 975, 5_000, 100_000)

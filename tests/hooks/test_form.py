@@ -16,9 +16,9 @@ import pytest
 from airflow.providers.common.compat.sdk import Connection
 from packaging.version import Version
 
-from airflow_provider_moengage import connection_form, get_provider_info
+from airflow_provider_moengage import get_provider_info
 from airflow_provider_moengage.client.datacenters import DATA_CENTERS
-from airflow_provider_moengage.connection_form import EXTRA_FIELDS
+from airflow_provider_moengage.hooks.connection_form import EXTRA_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook, client_of
 
 AIRFLOW = Version(version("apache-airflow"))
@@ -30,7 +30,11 @@ needs_the_provider = pytest.mark.skipif(
     reason="the provider is not installed here, so that Airflow does not find it",
 )
 
-STANDARD_LABELS = {"login": "Workspace ID", "password": "Data API key", "host": "Host (optional)"}
+STANDARD_LABELS = {
+    "login": "Workspace ID",
+    "password": "Data API key",
+    "host": "Host (empty: choose the Data center under Extra Fields)",
+}
 
 
 def test_the_table():
@@ -38,7 +42,6 @@ def test_the_table():
         "data_center",
         "app_key",
         "database_name",
-        "segment_id_key",
         "connect_timeout",
         "read_timeout",
     ]
@@ -65,7 +68,7 @@ def test_the_metadata_costs_nothing():
     """Every process of Airflow asks for it."""
     code = "import sys, airflow_provider_moengage as it; it.get_provider_info(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "airflow_provider_moengage.connection_form" in loaded
+    assert "airflow_provider_moengage.hooks.connection_form" in loaded
     assert not {"airflow", "requests", "urllib3", "wtforms"} & set(loaded)
 
 
@@ -146,7 +149,6 @@ class TestAirflow2:
             ("", " selected", ""),
             *((number, "", shown) for number, shown in EXTRA_FIELDS["data_center"].choices.items()),
         ]
-        assert form["extra__moengage__segment_id_key"]().count("<option") == 3
         assert 'class="form-control"' in form["extra__moengage__read_timeout"]()
 
     @pytest.mark.parametrize(("saved", "shown"), [("03", "03 (India)"), ("DC-01", "DC-01"), ('"><b>', "&quot;&gt;")])
@@ -223,23 +225,14 @@ def test_what_a_form_saves_works(monkeypatch, extra, host, timeout):
     client = MoEngageHook("by_form").client
     assert client.base_url == f"https://{host}.moengage.com"
     assert client.timeout == timeout
-    assert client.segment_id_key == "segment_id"
     assert client.database_name is None
 
 
-@pytest.mark.parametrize("number", list(connection_form.EXTRA_FIELDS["data_center"].choices))
+@pytest.mark.parametrize("number", list(EXTRA_FIELDS["data_center"].choices))
 def test_every_choice_leads_to_its_data_center(monkeypatch, number):
     connection = {"conn_type": "moengage", "login": "W", "password": "k", "extra": {**UNTOUCHED, "data_center": number}}
     monkeypatch.setenv("AIRFLOW_CONN_BY_FORM", json.dumps(connection))
     assert MoEngageHook("by_form").client.base_url == f"https://api-{number}.moengage.com"
-
-
-@pytest.mark.parametrize("segment_id_key", list(EXTRA_FIELDS["segment_id_key"].choices))
-def test_every_key_of_an_id_is_taken(monkeypatch, segment_id_key):
-    extra = {**UNTOUCHED, "data_center": "01", "segment_id_key": segment_id_key}
-    connection = {"conn_type": "moengage", "login": "W", "password": "k", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_BY_FORM", json.dumps(connection))
-    assert MoEngageHook("by_form").client.segment_id_key == segment_id_key
 
 
 def test_a_port_of_0_is_none():

@@ -69,13 +69,16 @@ def test_everything_in_the_extra_counts(client_from):
             "extra": {
                 "data_center": "01",
                 "database_name": "DB",
-                "segment_id_key": "cs_id",
                 "connect_timeout": "1.5",
                 "read_timeout": 60,
             },
         }
     )
-    assert (client.database_name, client.segment_id_key, client.timeout) == ("DB", "cs_id", (1.5, 60))
+    assert (client.database_name, client.timeout) == ("DB", (1.5, 60))
+
+
+def test_a_key_that_an_older_version_knew_is_no_error(client_from):
+    assert client_from({**BASE, "extra": {"data_center": "01", "segment_id_key": "cs_id"}}).base_url
 
 
 def test_an_app_key_of_its_own(monkeypatch):
@@ -97,8 +100,27 @@ before_airflow_3_2 = pytest.mark.skipif(
         ({"password": "  "}, "its password (Data API key) is missing"),
         ({"login": "hunter2 "}, "its login (Workspace ID) must be text in printable ASCII, without blanks"),
         ({"password": "hunter2 "}, "its password (Data API key) has blanks at its ends"),
-        ({"extra": {"data_center": "hunter2-hunter2"}}, "There is no MoEngage data center of this number"),
+        ({"extra": {"data_center": "hunter2-hunter2"}}, "its extra has the Data API key"),
+        ({"extra": {"data_center": "hunter2-another"}}, "There is no MoEngage data center of this number"),
         ({"extra": {"data_center": "01", "app_key": "hunter2 "}}, "app_key must be text in printable ASCII"),
+        (
+            {"password": "", "extra": {"data_center": "01", "api_key": "hunter2-hunter2"}},
+            "its password (Data API key) is missing, and its extra has api_key: move the key from there into the",
+        ),
+        (
+            {"password": None, "extra": '{"Data_API_key" : "hunter2", }'},
+            "its password (Data API key) is missing, and its extra has data_api_key",
+        ),
+        (
+            {"extra": {"data_center": "01", "app_key": "hunter2-hunter2"}},
+            "its extra has the Data API key, which nobody masks there",
+        ),
+        ({"extra": {"hunter2-another": "x", "Data Center": "01"}}, "names no data center (the extra has Data Center)"),
+        (
+            {"host": "https://dashboard-01.moengage.com"},
+            "is MoEngage's dashboard, not its API: give https://api-01.moengage.com, or leave it out and set",
+        ),
+        ({"host": "dashboard-101.moengage.com"}, "give https://api-101.moengage.com"),
         ({}, "it names no data center. Set data_center in its extra"),
         ({"extra": {"datacenter": "01"}}, "it names no data center (the extra has datacenter). Set data_center"),
         ({"extra": {"data_center": "7"}}, "There is no MoEngage data center '7'"),
@@ -108,7 +130,6 @@ before_airflow_3_2 = pytest.mark.skipif(
             "read_timeout in its extra must be a positive number",
         ),
         ({"extra": {"data_center": "01", "connect_timeout": 0}}, "connect_timeout in its extra must be a positive"),
-        ({"extra": {"data_center": "01", "segment_id_key": "id"}}, "segment_id_key must be"),
         ({"host": "http://api-01.moengage.com"}, "plain http to api-01.moengage.com"),
         ({"host": "https://u:p@api-01.moengage.com"}, "must not carry credentials"),
         ({"host": "https://api-01.moengage.com:x"}, "no address"),

@@ -92,6 +92,38 @@ class TestWhatMoEngageRefuses:
         assert message.startswith("MoEngage refuses the Workspace ID or the Data API key. Copy both again from ")
         assert "Expired" in message
 
+    def test_a_key_without_the_scope(self, sandbox, press):
+        sandbox.fail_next(status=403, fault="empty", headers={"MOENGAGE-AUTH-ERROR-CODE": "ER007"})
+        worked, message = press(sandbox.connection)
+        assert not worked
+        assert message.startswith("The API key lacks the scope of the Segmentation API: ")
+        assert "tells nothing about the credentials" not in message
+
+    def test_a_key_that_may_not_be_used_for_another_reason(self, sandbox, press):
+        headers = {"MOENGAGE-AUTH-ERROR-CODE": "ER022"}
+        sandbox.fail_next(status=403, body={"title": "Forbidden"}, headers=headers)
+        worked, message = press(sandbox.connection)
+        assert not worked
+        assert message.startswith("MoEngage does not let this API key make the call: ")
+        assert "ER022" in message
+
+    @pytest.mark.parametrize("body", ["", "<html>403 Forbidden</html>", {"message": "Forbidden"}])
+    def test_an_address_that_is_not_allowed(self, sandbox, press, body):
+        sandbox.fail_next(status=403, body=body)
+        worked, message = press(sandbox.connection)
+        assert not worked
+        assert message.startswith("The request was refused before the Segments API saw it: ")
+        assert "API firewall" in message
+        assert message.endswith("This tells nothing about the credentials.")
+
+    def test_an_account_that_is_suspended(self, sandbox, press):
+        error = {"message": "Your account is suspended.", "type": "BlockedClient", "request_id": "ofHUEaEQ"}
+        sandbox.fail_next(status=403, body={"status": "fail", "error": error})
+        worked, message = press(sandbox.connection)
+        assert not worked
+        assert message.startswith("MoEngage has suspended the account: ")
+        assert "ofHUEaEQ" in message
+
     def test_a_workspace_without_a_key(self, sandbox, press):
         sandbox.fail_next(status=409, body={"error": {"code": "Authentication required", "message": "secret not set"}})
         worked, message = press(sandbox.connection)
@@ -105,10 +137,20 @@ class TestNobodyAnswers:
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         worked, message = press(sandbox.connection, host=address)
         assert not worked
-        assert message.startswith(f"MoEngage could not be reached: {address}: ")
-        assert message.endswith(
-            "Check the network, and the connection's host and data center. This tells nothing about the credentials."
+        assert message.startswith(f"Nothing listens at this address of this machine: {address}: ")
+        assert "Is the sandbox running? Start it with moengage-sandbox" in message
+        assert message.endswith("This tells nothing about the credentials.")
+
+    def test_a_proxy_that_cannot_be_used(self, press, monkeypatch):
+        monkeypatch.setenv("HTTPS_PROXY", "http://corp:Se/cr3t@127.0.0.1:9")
+        for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        worked, message = press(
+            {"conn_type": "moengage", "login": LOGIN, "password": KEY, "extra": {"data_center": "01"}}
         )
+        assert not worked
+        assert message.startswith("The proxy's settings cannot be used: the variable HTTPS_PROXY cannot be read")
+        assert "cr3t" not in message
 
     def test_an_address_that_is_not_moengages(self, sandbox, press):
         worked, message = press(sandbox.connection, host=f"{sandbox.url}/elsewhere")
@@ -136,7 +178,7 @@ class TestNobodyAnswers:
 
     def test_silence_ends_soon(self, sandbox, press, monkeypatch):
         """However long the tasks of this connection may wait."""
-        monkeypatch.setattr("airflow_provider_moengage.hooks.verdict._LONGEST_READ", 0.1)
+        monkeypatch.setattr("airflow_provider_moengage.hooks.connection_test._LONGEST_READ", 0.1)
         sandbox.fail_next(fault="silence")
         worked, message = press(sandbox.connection, extra={"connect_timeout": 20, "read_timeout": 20})
         assert not worked
@@ -144,7 +186,7 @@ class TestNobodyAnswers:
         assert len(sandbox.requests) == 1
 
     def test_an_answer_that_does_not_end(self, press, monkeypatch):
-        monkeypatch.setattr("airflow_provider_moengage.hooks.verdict._LONGEST_READ", 0.1)
+        monkeypatch.setattr("airflow_provider_moengage.hooks.connection_test._LONGEST_READ", 0.1)
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
         with trickling_server([head, *[b" "] * 10_000]) as url:
             worked, message = press({"conn_type": "moengage", "login": LOGIN, "password": KEY, "host": url})
@@ -248,7 +290,8 @@ def test_an_echo_of_the_key(sandbox, press, status, body):
     worked, message = press(sandbox.connection)
     its_own_limit = status == 429 and isinstance(body, dict) and "Request Error" not in json.dumps(body)
     assert worked == its_own_limit
-    assert "***" in message
+    # Of a success that is none, only the keys of its JSON are shown.
+    assert "***" in message or (status == 200 and isinstance(body, dict))
     assert len(sandbox.requests) == 1
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_moengage.sandbox import Sandbox
+from airflow_provider_moengage.sandbox import RecordedRequest, Sandbox
 from airflow_provider_moengage.sandbox.demo import demo_segments
 from tests.browser import chromium, needs_a_browser
 from tests.sandbox.calling import Caller, attribute, group, wait_until
@@ -87,7 +87,8 @@ def test_it_shows_segments_with_state_and_age(api: Caller) -> None:
     api.archive("upload")
     shown = text_of(api("GET", "/"))
     assert "1 active, 2 archived" in shown
-    assert re.search(r"theirs filter, managed by CAMPAIGN · \w{24} active 3 h upload file, 12,345 users ", shown)
+    assert re.search(r"theirs filter, managed by CAMPAIGN · \w{24} active 3 h ", shown)
+    assert "Age upload file, 12,345 users " in shown
     assert re.search(r"Spring filter · \w{24} archived for 0 s 90 days ", shown)
 
     api.sandbox.move_clock(timedelta(days=31))
@@ -151,7 +152,7 @@ def test_it_is_no_part_of_the_api(api: Caller) -> None:
 
 
 def test_it_trusts_no_text_and_shows_no_key(api: Caller) -> None:
-    api.sandbox.add_segment(name=HOSTILE, source=HOSTILE, team=HOSTILE)
+    api.sandbox.add_segment(name=HOSTILE, source=HOSTILE, more={"team": HOSTILE})
     api.archive(HOSTILE)
     api("GET", "/<script>alert(1)</script>?<b>")
     page = api("GET", "/").text
@@ -180,10 +181,76 @@ def test_it_stays_small_however_many_segments_there_are(api: Caller) -> None:
         api.sandbox.add_segment(name=f"segment {number}", age=timedelta(seconds=number))
     api.sandbox.add_segment(name="x" * 100_000)
     page = api("GET", "/")
-    assert "and 801 older ones" in page.text
+    assert "and 801 that changed earlier" in page.text
     assert "segment 198<" in page.text
     assert "segment 199<" not in page.text
     assert len(page.content) < 100_000
+
+
+def names_shown(api: Caller, query: str = "") -> list[str]:
+    return re.findall(r'class="name" id="\w+">([^<]*)<', api("GET", f"/{query}").text)
+
+
+def test_what_changed_last_is_at_the_top(api: Caller) -> None:
+    for number in range(3):
+        api.sandbox.add_segment(name=f"segment {number}", age=timedelta(days=number + 1))
+    api.sandbox.add_segment(name="old", age=400)
+    api.sandbox.add_segment(name="archived yesterday", age=400, archived_time=api.sandbox.now - timedelta(hours=1))
+    assert names_shown(api) == ["archived yesterday", "segment 0", "segment 1", "segment 2", "old"]
+    api.archive("old")
+    api.archive("segment 2")
+    api.unarchive("old")
+    assert names_shown(api)[:3] == ["old", "segment 2", "archived yesterday"]
+
+
+def test_segments_can_be_searched_for(api: Caller) -> None:
+    for number in range(300):
+        api.sandbox.add_segment(name=f"Segment {number}", archived=number == 7)
+    wanted = api.sandbox.add_segment(name="<b>Straße", age=400)
+    assert names_shown(api, "?search=STRASSE") == ["&lt;b&gt;Straße"]
+    assert names_shown(api, f"?search={wanted['id'][:12]}") == ["&lt;b&gt;Straße"]
+    assert names_shown(api, "?search=archived") == ["Segment 7"]
+    assert len(names_shown(api, "?search=active")) == 200
+    page = api("GET", '/?search="><script>').text
+    assert "None matches." in page
+    assert page.count("<script>") == 1
+
+
+def test_a_refusal_says_what_the_api_does_not(api: Caller) -> None:
+    api.sandbox._journal.add(
+        RecordedRequest(
+            method="POST",
+            path="/v3/custom-segments",
+            query="",
+            headers={},
+            body=b"",
+            status=400,
+            connection=1,
+            time=api.sandbox.now,
+            answer=b'{"error": {"code": "Invalid request", "message": "Wrong."}}',
+            explanation="included_filters.filters[0].operator: equals is no operator of string.",
+        )
+    )
+    assert (
+        "Invalid request: Wrong. included_filters.filters[0].operator: equals is no operator of string. 400"
+        in text_of(api("GET", "/"))
+    )
+
+
+@needs_a_browser
+def test_a_browser_finds_what_is_typed(opened: Callable[..., Page]) -> None:
+    with Sandbox() as sandbox:
+        for number in range(300):
+            sandbox.add_segment(name=f"segment {number:03}", age=number, archived=number == 299)
+        page = opened(sandbox)
+        shown = "[...document.querySelectorAll('.name')].map(name => name.innerText).join()"
+        page.locator("#search").press_sequentially("segment 29")
+        wait_until(lambda: page.evaluate(shown).count("segment") == 10)
+        sandbox.add_segment(name="segment 29 is new")
+        wait_until(lambda: page.evaluate(shown).startswith("segment 29 is new"))
+        assert page.evaluate("document.activeElement.value") == "segment 29"
+        page.locator("#search").fill("archived")
+        wait_until(lambda: page.evaluate(shown) == "segment 299")
 
 
 @needs_a_browser

@@ -26,7 +26,7 @@ def test_the_connection_is_an_airflow_connection(spoken: Caller, dialect: str) -
         "login": "SANDBOXWORKSPACE",
         "password": "sandbox-data-api-key",
         "host": spoken.sandbox.url,
-        "extra": {"seeds": {}, "today": {"segment_id_key": "cs_id"}}[dialect],
+        "extra": {},
     }
 
 
@@ -62,7 +62,11 @@ def test_a_port_in_use_is_an_os_error(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [({"dialect": "tomorrow"}, "seeds, today"), ({"clock": lambda: datetime(2026, 1, 1)}, "aware")],  # noqa: DTZ001
+    [
+        ({"dialect": "tomorrow"}, "seeds, today"),
+        ({"reset": "date"}, "epoch, seconds"),
+        ({"clock": lambda: datetime(2026, 1, 1)}, "aware"),  # noqa: DTZ001
+    ],
 )
 def test_bad_arguments_are_refused(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -80,7 +84,7 @@ def test_added_segments_are_shown_in_full(clock: MovableClock) -> None:
         excluded_filters=group(),
         description="Those who bloom",
         updated_by="admin@example.com",
-        team="Growth",
+        more={"team": "Growth"},
     )
     assert sandbox.segments == [added]
     assert added == {
@@ -114,7 +118,7 @@ def test_a_file_segment_has_no_filters(sandbox: Sandbox) -> None:
 
 
 def test_undocumented_fields_are_answered(api: Caller) -> None:
-    api.sandbox.add_segment(name="Spring", team="Growth")
+    api.sandbox.add_segment(name="Spring", more={"team": "Growth"})
     assert api.list().json()["data"][0]["team"] == "Growth"
 
 
@@ -128,7 +132,15 @@ def test_undocumented_fields_are_answered(api: Caller) -> None:
         ({"name": "x", "age": timedelta(1), "created_time": datetime(2026, 1, 1)}, "not both"),  # noqa: DTZ001
         ({"name": "x", "kind": "file", "included_filters": group(attribute())}, "no filters"),
         ({"name": "x", "included_filters": {"filters": []}}, "not valid"),
-        ({"name": "x", "team": object()}, "what JSON can express"),
+        ({"name": "x", "more": {"team": object()}}, "what JSON can express"),
+        ({"name": "x", "more": {"id": "y"}}, "id is an argument of its own"),
+        ({"name": "x", "more": ["y"]}, "more must be a mapping"),
+        ({"name": "x", "age_days": 70}, "a segment has no age_days; it takes age, archived, "),
+        ({"name": "x", "age": "90 days"}, "age must be a timedelta"),
+        ({"name": "x", "age": "P"}, "age must be a timedelta"),
+        ({"name": "x", "age": "P1M"}, "age must be a timedelta"),
+        ({"name": "x", "age": True}, "age must be a timedelta"),
+        ({"name": "x", "age": float("nan")}, "values are numbers"),
         ({"name": "x", "created_time": "2026-01-01"}, "must be a datetime"),
     ],
 )
@@ -137,6 +149,22 @@ def test_segments_that_cannot_be_are_refused(sandbox: Sandbox, fields: dict[str,
     with pytest.raises(ValueError, match=sentence):
         sandbox.add_segment(**fields)
     assert len(sandbox.segments) == 1
+
+
+@pytest.mark.parametrize(
+    ("age", "meant"),
+    [
+        (timedelta(days=70), timedelta(days=70)),
+        (70, timedelta(days=70)),
+        (0.5, timedelta(hours=12)),
+        ("P70D", timedelta(days=70)),
+        ("P10W", timedelta(weeks=10)),
+        ("P1DT12H30M1.5S", timedelta(days=1, hours=12, minutes=30, seconds=1.5)),
+    ],
+)
+def test_an_age_may_be_given_in_three_ways(clock: MovableClock, age: Any, meant: timedelta) -> None:
+    created = Sandbox(clock=clock).add_segment(name="Spring", age=age)["created_time"]
+    assert datetime.fromisoformat(created).replace(tzinfo=timezone.utc) == clock.now - meant
 
 
 def test_demo_segments_are_a_believable_workspace(clock: MovableClock) -> None:
@@ -149,7 +177,7 @@ def test_demo_segments_are_a_believable_workspace(clock: MovableClock) -> None:
     assert len({segment["created_time"][:10] for segment in segments}) == 12
     assert sum(segment["type"] == "FILE" for segment in segments) == 3
     assert sum(segment["archived"] for segment in segments) == 2
-    assert sum(segment["source"] == "CAMPAIGN" for segment in segments) == 1
+    assert sum(segment["source"] == "Campaigns" for segment in segments) == 1
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)

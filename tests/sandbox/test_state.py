@@ -32,7 +32,7 @@ def test_everything_comes_back(clock: MovableClock, file: Path) -> None:
     for fields in demo_segments(clock):
         before.add_segment(**fields)
     before.add_segment(name="deep", included_filters=deep(90), excluded_filters=group(action()), updated_by="me")
-    before.add_segment(name="strange \ud800 \x00 ☃", description="", team={"a": [None]}, note=None)
+    before.add_segment(name="strange \ud800 \x00 ☃", description="", more={"team": {"a": [None]}, "note": None})
     before.move_clock(timedelta(days=31, microseconds=1))
 
     before.save_state(str(file))

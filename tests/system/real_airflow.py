@@ -27,12 +27,12 @@ class RealAirflow(standalone.Standalone):
     def kill_triggerer(self) -> None:
         """Kill every process of the triggerer, without a chance to sign off."""
         children = psutil.Process(self.parent.pid).children()
-        standalone.kill_family(next(child for child in children if child.cmdline()[-1:] == ["triggerer"]))
+        standalone.kill_family(next(child for child in children if "triggerer" in " ".join(child.cmdline()).split()))
 
     @contextmanager
     def another_triggerer(self) -> Iterator[None]:
         """Run a triggerer beside the others, or in place of one that was killed."""
-        with standalone.started("triggerer", self.settings, self.home / "another_triggerer.log"):
+        with standalone.started([standalone.AIRFLOW, "triggerer"], self.settings, self.home / "another_triggerer.log"):
             yield
 
     def kill_task(self, pid: int) -> None:

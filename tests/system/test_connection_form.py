@@ -11,7 +11,7 @@ import pytest
 import requests
 from packaging.version import Version
 
-from airflow_provider_moengage.connection_form import EXTRA_FIELDS
+from airflow_provider_moengage.hooks.connection_form import EXTRA_FIELDS
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.system.real_airflow import RealAirflow
 

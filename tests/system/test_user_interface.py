@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,8 @@ import psutil
 import pytest
 import requests
 
-from airflow_provider_moengage.connection_form import EXTRA_FIELDS
-from demo.standalone import SECONDS_TO_START, Standalone
+from airflow_provider_moengage.hooks.connection_form import EXTRA_FIELDS
+from demo.standalone import SECONDS_TO_RUN, SECONDS_TO_START, Standalone
 from tests.browser import chromium, needs_a_browser
 from tests.system.settings import SOMEBODY_ELSES_CONNECTION, needs_shared_streams
 
@@ -25,7 +26,10 @@ pytestmark = [needs_shared_streams, needs_a_browser]
 sync_api = pytest.importorskip("playwright.sync_api")
 
 MILLISECONDS = 120_000
-START = "import sys, pathlib; from demo.playground import run; sys.exit(run(pathlib.Path(sys.argv[1])))"
+# On ports that nobody else wants.
+START = (
+    "import sys, pathlib as p; from demo.playground import run; sys.exit(run(*map(p.Path, sys.argv[1:]), ports=(0, 0)))"
+)
 KEY = "sandbox-data-api-key"
 
 
@@ -46,7 +50,7 @@ def playground(tmp_path_factory) -> Iterator[Playground]:
     """Start it, and see that Ctrl-C stops every process of it."""
     home = tmp_path_factory.mktemp("playground")
     process = subprocess.Popen(
-        [sys.executable, "-c", START, home],
+        [sys.executable, "-c", START, home, home / "own"],
         env={**os.environ, "AIRFLOW_CONN_MOENGAGE_DEFAULT": SOMEBODY_ELSES_CONNECTION},
         stdout=subprocess.PIPE,
         text=True,
@@ -91,7 +95,7 @@ def page(browser, playground):
 
 @pytest.fixture
 def picture(page, tmp_path):
-    """Take a picture: for the README when `make pictures` asks for it."""
+    """Take a picture: for the pages when `make pictures` asks for it."""
     folder = Path(os.environ.get("PICTURES") or tmp_path)
 
     def take(name, element=None):
@@ -113,7 +117,7 @@ def test_the_form_of_a_new_connection(page, playground, picture):
     page.get_by_role("option", name="MoEngage", exact=True).click()
     dialog.locator("input[name=login]").fill("YOUR_WORKSPACE_ID")
     dialog.locator("input[name=password]").fill("your-data-api-key")
-    for label in ("Host (optional)", "Workspace ID", "Data API key"):
+    for label in ("Host (empty: choose the Data center under Extra Fields)", "Workspace ID", "Data API key"):
         sync_api.expect(dialog.get_by_text(label, exact=True)).to_be_visible()
     for hidden in ("Port", "Schema"):
         sync_api.expect(dialog.get_by_text(hidden, exact=True)).to_have_count(0)
@@ -178,14 +182,35 @@ def test_a_run_ends_green_and_its_link_leads_to_the_segment(page, playground, pi
     assert moengage.url == f"{playground.moengage}/#{segment['id']}"
     sync_api.expect(moengage.locator(".linked")).to_contain_text("camp_diwali_2026")
     picture("open-in-moengage")
+    moengage.evaluate("window.scrollTo(0, 0)")
+    picture("sandbox-page", moengage)
+
+
+def test_a_file_of_ones_own_shows_soon(playground):
+    """Beside the examples, in the folder that is printed; it took 75 s."""
+    airflow = playground.airflow
+    own = "from airflow.sdk import DAG\n\ndag = DAG('my_own', schedule=None)\n"
+    began = time.monotonic()
+    (airflow.home / "own" / "my_own.py").write_text(own)
+    airflow.wait_until(lambda: "my_own" in dags_of(airflow), "the new file shows", 60)
+    # Ten seconds where nothing else runs.
+    assert time.monotonic() - began < 30
+    assert "segment_lifecycle" in dags_of(airflow)
+
+
+def dags_of(airflow):
+    return {dag["dag_id"] for dag in airflow.call("GET", "dags")["dags"]}
 
 
 def test_a_person_approves_the_plan_by_clicking(page, playground, picture):
+    """As the words say that `make airflow` prints: switched on, it runs, and runs once."""
     dag_id = "archive_expired_segments"
-    run_id = trigger(page, dag_id)
+    playground.airflow.unpause(dag_id)
+    playground.airflow.wait_until(lambda: runs_of(playground, dag_id), "its schedule starts it", SECONDS_TO_RUN)
+    (run_id,) = runs_of(playground, dag_id)
     playground.airflow.question(dag_id, run_id, "approve")
     page.goto(f"/dags/{dag_id}/runs/{run_id}/tasks/approve/required_actions")
-    sync_api.expect(page.get_by_text("'camp_old_003'")).to_be_visible()
+    sync_api.expect(page.get_by_text("'camp_old_006'")).to_be_visible()
     picture("approval")
     assert playground.segment(archived=True) == []
 
@@ -194,5 +219,14 @@ def test_a_person_approves_the_plan_by_clicking(page, playground, picture):
     page.goto(f"/dags/{dag_id}/runs/{run_id}/tasks/report_room")
     sync_api.expect(page.get_by_text("segments are active: MoEngage lists 302").first).to_be_visible()
     archived = [segment["name"] for segment in playground.segment(archived=True)]
-    assert "camp_old_003" in archived
-    assert all(name.startswith("camp_old_00") for name in archived)
+    assert "camp_old_006" in archived
+    assert all(name.startswith(("camp_old_00", "camp_old_01")) for name in archived)
+    assert runs_of(playground, dag_id) == [run_id]
+    logs = "".join(log.read_text(errors="replace") for log in playground.airflow.home.glob("logs/**/*.log"))
+    assert "archive_expired_segments" in logs
+    assert "too short" not in logs, "Airflow has been given an extra that it cannot mask"
+
+
+def runs_of(playground, dag_id):
+    runs = playground.airflow.call("GET", f"dags/{dag_id}/dagRuns")["dag_runs"]
+    return [run["dag_run_id"] for run in runs]

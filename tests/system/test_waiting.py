@@ -38,7 +38,7 @@ def test_sensors_wait_in_the_triggerer(airflow: RealAirflow):
         airflow.wait_until(looked_together, "the triggerer has looked twice for all names", 60)
         for number in range(5):
             # What MessagePack and a database cannot hold: it must stop neither this task nor the whole triggerer.
-            sandbox.add_segment(name=f"camp {number}", size=2**70, note="\ud800")
+            sandbox.add_segment(name=f"camp {number}", more={"size": 2**70, "note": "\ud800"})
         sandbox.add_segment(name="by id", id=UNKNOWN_ID)
         airflow.wait_until(lambda: None not in states().values() and not _unfinished(states()), "the run ends", 180)
 

@@ -1,13 +1,16 @@
-"""What the Test button of a connection says, in words for the person who pressed it."""
+"""The connection test: what the Test button says, in words for the person who pressed it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_provider_moengage.client.errors import (
+    AccessRefusedError,
+    AccountSuspendedError,
     ApiSecretNotSetError,
     AuthenticationError,
     ConnectionFailedError,
+    KeyRefusedError,
     MoEngageError,
     RateLimitError,
     ServerError,
@@ -25,7 +28,7 @@ _NO_SEGMENT = "0" * 24
 _LONGEST_CONNECT, _LONGEST_READ = 5.0, 10.0
 
 
-def try_out(client: MoEngageClient) -> tuple[bool, str]:
+def try_credentials(client: MoEngageClient) -> tuple[bool, str]:
     """
     Send one authenticated GET, even when the rate limit is known to be used up, and wait half a minute at most.
 
@@ -63,15 +66,17 @@ def _advice(client: MoEngageClient, error: MoEngageError) -> str:
             "wrong, or the workspace is in another data center. The data center is the number in the address of your "
             f"MoEngage dashboard. {_said(error)}"
         )
-    if isinstance(error, AuthenticationError) and not isinstance(error, ApiSecretNotSetError):
+    if isinstance(error, (ApiSecretNotSetError, KeyRefusedError, AccountSuspendedError)):
+        return str(error)
+    if isinstance(error, (ConnectionFailedError, AccessRefusedError)):
+        return f"{error} This tells nothing about the credentials."
+    if isinstance(error, AuthenticationError):
         return f"{_refused(error)} {_said(error)}"
     if isinstance(error, ServerError):
         return (
             f"{client.base_url} failed to answer, which tells nothing about the credentials. Try again later; if it "
             f"persists, ask MoEngage's support. {_said(error)}"
         )
-    if isinstance(error, ConnectionFailedError):
-        return f"{error} This tells nothing about the credentials."
     return str(error)
 
 

@@ -46,13 +46,9 @@ EXTRA_FIELDS = {
         "Workspace ID.",
     ),
     "database_name": ExtraField(
-        "Database name", "The header MOE-DBNAME for archive and unarchive. Leave it empty, unless MoEngage asks for it."
-    ),
-    "segment_id_key": ExtraField(
-        "Key of a segment's id",
-        "How archive and unarchive name an id: segment_id unless chosen otherwise, cs_id for newer servers. The README "
-        "says how to find out.",
-        choices={"segment_id": "segment_id (the default)", "cs_id": "cs_id (newer servers)"},
+        "Database name",
+        "The header MOE-DBNAME. MoEngage's documents require it for archive, unarchive and file segments; the header "
+        "MOE-APPKEY has been enough so far. Fill it in when MoEngage asks for it.",
     ),
     "connect_timeout": ExtraField(
         "Connect timeout", "Seconds to wait for a connection to MoEngage: 5 when empty.", kind="number"
@@ -62,12 +58,17 @@ EXTRA_FIELDS = {
     ),
 }
 
-RELABELED = {"login": "Workspace ID", "password": "Data API key", "host": "Host (optional)"}
+# The one place that Airflow shows before Extra Fields is opened, and in which a provider may say something.
+RELABELED = {
+    "login": "Workspace ID",
+    "password": "Data API key",
+    "host": "Host (empty: choose the Data center under Extra Fields)",
+}
 
 PLACEHOLDERS = {
     "login": "in older accounts: DATA API ID",
     "password": "from Settings > Account > APIs in MoEngage",
-    "host": "instead of the data center's, such as http://127.0.0.1:8900",
+    "host": "empty, or such as http://127.0.0.1:8900 for a sandbox",
 }
 
 HIDDEN = ["schema", "port"]  # a host may have both: https://proxy.example:8443

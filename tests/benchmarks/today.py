@@ -1,0 +1,172 @@
+"""
+What people wait for, beside another build of this package: measured in turn on one machine, and compared as ratios.
+
+The processor's time is that of the measured process: other work on the machine disturbs it little. What a whole demo or
+a whole run of the tests takes is measured by the clock, and only on demand, since it takes minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from demo import say
+from demo.standalone import environment_without_airflow
+from tests.benchmarks.in_a_process import HOME, REPOSITORY
+from tests.benchmarks.show import table
+from tests.benchmarks.slow_moengage import running_sandbox
+
+RUNS = 5
+DEFAULT_BUILD = "6be7d30"
+SENSORS = 10_000
+SECONDS_BETWEEN_POLLS = 3.0
+CACHE = REPOSITORY / ".venv" / "cache"
+GIT, MAKE, TAR = (shutil.which(name) or name for name in ("git", "make", "tar"))
+PROBE = REPOSITORY / "tests" / "benchmarks" / "probe.py"
+CHEAP = ("imports", "first_archive", "bare_patch", "events")
+# What takes minutes, and the commands for it, the first of which is not counted.
+LONG = {
+    "demo": ("demo", "demo"),
+    "fresh demo": ("demo",),
+    "test": ("demo", "test"),
+    "ci": ("demo", "ci"),
+}
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """
+    Measure this working tree and another build in turn.
+
+    :param options: ``against``, the other build as git names it; ``rows``, those to measure.
+    :return: the figures of each run of each build.
+    """
+    builds = {"now": REPOSITORY, options.against: _checked_out(options.against)}
+    wanted = options.rows or CHEAP
+    runs = []
+    for round_ in range(RUNS):
+        for row in wanted:
+            for build, folder in builds.items():
+                say(f"today: {row} of {build}, run {round_ + 1}")
+                taken = _timed(folder, row) if row in LONG else _probed(folder, row)
+                runs.append({"row": row, "build": build, **taken})
+    return {"against": options.against, "runs": runs}
+
+
+def _checked_out(build: str) -> Path:
+    """Check a build out into a folder of its own, by its number."""
+    rev = subprocess.run(
+        [GIT, "rev-parse", "--verify", f"{build}^{{commit}}"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    folder = HOME / "builds" / rev.stdout.strip()
+    if not (folder / "Makefile").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([GIT, "clone", "--quiet", "--no-checkout", REPOSITORY, folder], check=True)
+        subprocess.run([GIT, "checkout", "--quiet", rev.stdout.strip()], cwd=folder, check=True)
+    return folder
+
+
+def _probed(folder: Path, row: str) -> dict[str, Any]:
+    with running_sandbox("--no-rate-limits", names=_names(row)) as moengage:
+        return _probe(folder, moengage.connection, _order(row, moengage.connection))
+
+
+def _names(row: str) -> list[str]:
+    count = {"events": SENSORS, "first_archive": 1, "bare_patch": 1}.get(row, 0)
+    return [f"camp_{number:05}" for number in range(count)]
+
+
+def _order(row: str, connection: Mapping[str, Any]) -> dict[str, Any]:
+    details: dict[str, dict[str, Any]] = {
+        "imports": {},
+        "first_archive": {"name": "camp_00000"},
+        "bare_patch": {"name": "camp_00000", "connection": connection},
+        "events": {"names": _names("events"), "interval": SECONDS_BETWEEN_POLLS},
+    }
+    return {"measure": row, **details[row]}
+
+
+def _probe(folder: Path, connection: Mapping[str, Any], order: Mapping[str, Any]) -> dict[str, Any]:
+    environment = {
+        **environment_without_airflow(),
+        "AIRFLOW_HOME": str(HOME),
+        "AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(connection),
+        "no_proxy": "*",
+        # Before what the environment has installed, which is this working tree.
+        "PYTHONPATH": str(folder),
+    }
+    child = subprocess.run(
+        [sys.executable, PROBE], input=json.dumps(order), capture_output=True, text=True, check=False, env=environment
+    )
+    if child.returncode:
+        raise RuntimeError(f"{PROBE.name} has failed with the build in {folder}:\n{child.stderr[-3_000:]}")
+    result = json.loads(child.stdout.splitlines()[-1])
+    if not Path(result.pop("package")).is_relative_to(folder):
+        raise RuntimeError(f"What was measured is not the build in {folder}.")
+    return result
+
+
+def _timed(folder: Path, row: str) -> dict[str, Any]:
+    if row == "fresh demo":
+        clone = HOME / "builds" / "fresh"
+        shutil.rmtree(clone, ignore_errors=True)
+        subprocess.run([GIT, "clone", "--quiet", folder, clone], check=True)
+        folder = clone
+    *before, counted = LONG[row]
+    for command in before:
+        _run(folder, command)
+    began = time.monotonic()
+    _run(folder, counted)
+    return {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _run(folder: Path, command: str) -> None:
+    inherited = {name: value for name, value in environment_without_airflow().items() if not name.startswith("MAKE")}
+    environment = {**inherited, "UV_CACHE_DIR": str(CACHE), "PIP_CACHE_DIR": str(CACHE)}
+    words = [folder / ".ci" / "run"] if command == "ci" else [MAKE, command]
+    subprocess.run(words, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def report(figures: Mapping[str, Any]) -> list[str]:
+    """
+    Write the figures as a person reads them: medians of the runs, and their ratios.
+
+    :param figures: what :func:`measure` gives.
+    """
+    against, runs = figures["against"], figures["runs"]
+    rows = []
+    for row in dict.fromkeys(run["row"] for run in runs):
+        same = [run for run in runs if run["row"] == row]
+        for what in (key for key in same[0] if key not in {"row", "build"}):
+            now, before = (median(run[what] for run in same if run["build"] == build) for build in ("now", against))
+            rows.append((f"{row}, {what}", f"{before:.1f}", f"{now:.1f}", f"{now / before:.2f}" if before else ""))
+    return [
+        f"Beside the build {against}: medians of {RUNS} runs of each, in turn.",
+        "",
+        *table(("", against, "now", "ratio"), rows),
+        "",
+        *_beside_each_other(figures),
+    ]
+
+
+def _beside_each_other(figures: Mapping[str, Any]) -> list[str]:
+    """Compare the first archive with what nobody can do without."""
+    ours, bare = (
+        [run["cpu_ms"] for run in figures["runs"] if run["row"] == row and run["build"] == "now"]
+        for row in ("first_archive", "bare_patch")
+    )
+    if not (ours and bare):
+        return []
+    return [f"The first archive takes {median(ours) / median(bare):.2f} times the processor's time of the bare PATCH."]

@@ -1,0 +1,116 @@
+"""What the tests stand on: ports that are promised once, and runs that end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo import ports
+from demo.ports import promised_ports
+
+REPOSITORY = Path(__file__).parents[1]
+
+ASK = """
+import sys
+from demo.ports import promised_ports
+with promised_ports(5) as ports:
+    print(*ports, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def few(monkeypatch, tmp_path):
+    """As few ports as the test needs, with locks of its own."""
+    monkeypatch.setattr(ports, "LOCKS", tmp_path / "locks")
+    monkeypatch.setattr(ports, "RANGE", range(31_990, 31_993))
+
+
+def test_a_port_is_promised_once_though_nobody_listens_there(few):
+    with promised_ports(2) as first, promised_ports(1) as second:
+        assert not set(first) & set(second)
+        with pytest.raises(RuntimeError, match="none is free"), promised_ports(1):
+            pass
+    with promised_ports(3) as again:
+        assert set(again) == {*first, *second}
+
+
+def test_a_port_with_a_listener_is_passed_over(few):
+    with socket.create_server(("127.0.0.1", 31_991)), promised_ports(2, 31_991) as promised:
+        assert set(promised) == {31_990, 31_992}
+
+
+def test_processes_are_promised_different_ports():
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", ASK], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    try:
+        promised = [int(port) for child in children for port in child.stdout.readline().split()]
+    finally:
+        for child in children:
+            child.communicate(timeout=60)
+    assert len(set(promised)) == 20
+
+
+def test_the_system_gives_no_promised_port_to_a_socket_that_asks_for_any():
+    settings = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    if not settings.exists():
+        pytest.skip("Linux has this file")
+    first, _ = map(int, settings.read_text().split())
+    assert ports.RANGE.stop <= first
+
+
+TESTS = """
+import os, signal, time
+import pytest
+
+@pytest.mark.xdist_group("one")
+def test_that_kills_its_process():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@pytest.mark.xdist_group("one")
+def test_of_the_same_group():
+    pass
+
+@pytest.mark.timeout(0.2)
+@pytest.mark.xdist_group("two")
+def test_that_hangs():
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_ends_though_a_process_of_it_dies_and_a_test_hangs(tmp_path):
+    (tmp_path / "test_it.py").write_text(TESTS)
+    options = ["--config-file", REPOSITORY / "pyproject.toml", "--rootdir", tmp_path, "--confcutdir", tmp_path]
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            *options,
+            "-n",
+            "2",
+            "--dist",
+            "loadgroup",
+            "-p",
+            "no:cacheprovider",
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+    )
+    assert run.returncode == 1, run.stdout
+    assert "crashed while running" in run.stdout
+    assert "Timeout" in run.stdout
