@@ -8,14 +8,17 @@ import re
 import unicodedata
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 
 import pendulum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
 from airflow_provider_moengage.segments.criteria import check_pattern, criteria_of
+from airflow_provider_moengage.segments.durations import _copies_keep_weeks
 from airflow_provider_moengage.segments.selection import MOST_ROWS, select
 from tests.any_values import ANY_CHARACTERS, ANYTHING, JSON_VALUES, TREACHEROUS_TEXTS, Case, cases, many, outcome_of
 
@@ -206,6 +209,11 @@ def test_a_duration_that_may_have_lost_its_weeks_is_refused(monkeypatch, paramet
         criteria_of(now=NOW, **{parameter: pendulum.duration(days=90)})
     for age in (timedelta(days=90), "P90D", month):
         criteria_of(now=NOW, **{parameter: age})
+
+
+def test_the_installed_pendulum_is_told_by_what_it_does():
+    """On older Airflows the matrix has a pendulum that loses weeks."""
+    assert _copies_keep_weeks() is (Version(version("pendulum")) >= Version("3.2"))
 
 
 @needs_whole_durations

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
     TaskDeferred,
+    task,
 )
 
 from airflow_provider_moengage.client import MoEngageClient
@@ -132,6 +133,11 @@ class TestGivingUp:
             ({"segment_id": "a", "name": "b"}, "exactly one of segment_id and name: segment_id and name are given"),
             ({"name": "{{ '' }}"}, "name is blank"),
             ({"segment_id": " "}, "segment_id is blank"),
+            (
+                {"name": "{{ ti.xcom_pull('nobody') }}"},
+                "of name renders to the text None: what it asks for is not there",
+            ),
+            ({"segment_id": UNKNOWN_ID, "name": "{{ none }}"}, "of name renders to the text None"),
         ],
     )
     def test_bad_input(self, sandbox, run_dag, mode, arguments, sentence, mode_with_soft_fail):
@@ -323,3 +329,37 @@ def test_never_fail_skips_a_wrong_key_in_every_mode(sandbox, run_dag, mode):
     sandbox.fail_next(status=401)
     assert run_dag(sensor_dag(name="camp", never_fail=True, **mode)).states == {"wait": "skipped"}
     assert len(sandbox.requests) == 1
+
+
+def test_what_a_task_has_not_returned_is_not_left_out(sandbox, run_dag):
+    """Left out, the id would be waited for alone."""
+    sandbox.add_segment(name="camp", id=UNKNOWN_ID)
+    with new_dag("given") as dag:
+
+        @task
+        def nothing():
+            return None
+
+        SegmentExistsSensor(task_id="wait", segment_id=UNKNOWN_ID, name=nothing())
+        SegmentExistsSensor.partial(task_id="mapped", segment_id=UNKNOWN_ID).expand(name=[None])
+        SegmentExistsSensor(task_id="by_hand", segment_id=UNKNOWN_ID, name=None)
+
+    run = run_dag(dag)
+
+    assert run.states["wait"] == "failed"
+    assert run.states["mapped"] == "failed"
+    assert run.states["by_hand"] == "success"
+    assert "name was given, but there is nothing in it now" in run.log
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_text_without_a_template_stays_text(sandbox, run_dag, native):
+    for name in ("2026", "1_000"):
+        sandbox.add_segment(name=name)
+    with new_dag(f"text_{native}", render_template_as_native_obj=native) as dag:
+        SegmentExistsSensor(task_id="one", name="2026")
+        SegmentExistsSensor.partial(task_id="mapped").expand(name=["1_000"])
+
+    run = run_dag(dag)
+
+    assert run.states == {"one": "success", "mapped": "success"}, run.log

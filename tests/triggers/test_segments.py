@@ -130,7 +130,7 @@ class TestFailures:
         event = asyncio.run(first_event(trigger.run()))
         assert event["status"] == "failed"  # the 401, at a time when nobody can say whether there is a new key
         (said,) = [record.getMessage() for record in caplog.records if "Could not poll" in record.getMessage()]
-        assert "The triggerer cannot read the connection, and has not read it before" in said
+        assert "The triggerer cannot read the connection" in said
         assert "--team-name" in said
         assert "any more" not in said
 
