@@ -494,8 +494,8 @@ TEMPLATE = "If it comes from a template, look at what the template renders to."
         ),
         ({"sources": ["API", None]}, "each of sources must be a string, not nothing."),
         ({"limit": 0}, "limit must be a whole number from 1 on, not int (0)."),
-        ({"name": 1}, "name must be a string, not int (1)."),
-        ({"name_pattern": None, "exclude_pattern": 1}, "exclude_pattern must be a string, not int (1)."),
+        ({"name": 1}, "name must be a string, not int."),
+        ({"name_pattern": None, "exclude_pattern": 1}, "exclude_pattern must be a string, not int."),
         ({"name_pattern": "x" * 1_001}, "name_pattern has 1,001 characters; 1,000 are the most."),
     ],
 )
