@@ -252,10 +252,13 @@ class TestBadInput:
     @pytest.mark.parametrize(("arguments", "sentence"), BAD_INPUT, ids=lambda value: repr(value)[:50])
     def test_it_is_one_sentence_and_not_sent(self, sandbox, arguments, sentence):
         operator = ListSegmentsOperator(task_id="find", params={"nothing": None}, **arguments)
-        operator.render_template_fields({"params": {"nothing": None}})
+
+        def run():
+            operator.render_template_fields({"params": {"nothing": None}})
+            operator.execute({})
 
         with pytest.raises(AirflowFailException) as caught:
-            operator.execute({})
+            run()
 
         assert sentence in str(caught.value)
         assert str(caught.value).isprintable()
