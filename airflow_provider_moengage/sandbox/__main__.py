@@ -13,10 +13,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import get_args
 
 from airflow_provider_moengage.sandbox.demo import demo_segments
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
+from airflow_provider_moengage.sandbox.faults import FaultKind
 from airflow_provider_moengage.sandbox.guard import is_loopback
+from airflow_provider_moengage.sandbox.limits import ResetStyle
 from airflow_provider_moengage.sandbox.sandbox import Sandbox
 
 _ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -53,7 +56,14 @@ class _CannotGoOnError(Exception):
 
 def _run(options: argparse.Namespace) -> int:
     sandbox = Sandbox(
-        options.port, host=options.host, dialect=options.dialect, rate_limits=not options.no_rate_limits, log=_log
+        options.port,
+        host=options.host,
+        dialect=options.dialect,
+        rate_limits=not options.no_rate_limits,
+        reset=options.reset,
+        archive_shows_id=options.archive_shows_id,
+        require_database_name=options.require_database_name,
+        log=_log,
     )
     _fill(sandbox, options)
     _start(sandbox, options)
@@ -130,6 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="moengage-sandbox",
         description="A MoEngage workspace on localhost, with a page to watch it at its address.",
+        epilog="What is to go wrong is said while it runs: POST /_sandbox/faults takes what Sandbox.fail_next does, "
+        f"such as a status, or a fault: {', '.join(get_args(FaultKind))}.",
     )
     parser.add_argument("--port", type=_port, default=8900, help="port to listen at, 0 for a free one (default: 8900)")
     parser.add_argument(
@@ -144,6 +156,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed-demo", action="store_true", help="begin with a dozen campaign segments, if with none")
     parser.add_argument("--state", type=Path, metavar="FILE", help="load the segments from FILE, and save them at exit")
     parser.add_argument("--no-rate-limits", action="store_true", help="answer however many requests come")
+    parser.add_argument(
+        "--reset",
+        choices=get_args(ResetStyle),
+        default="epoch",
+        help="what x-ratelimit-reset says: when a window ends (epoch, the default), or what is left of it (seconds)",
+    )
+    parser.add_argument(
+        "--require-database-name", action="store_true", help="refuse archive and unarchive without MOE-DBNAME"
+    )
+    parser.add_argument("--archive-shows-id", action="store_true", help="answer archive and unarchive with cs_id too")
     return parser
 
 
@@ -161,7 +183,12 @@ def _greet(sandbox: Sandbox, host: str) -> None:
         )
     lines = [f"MoEngage sandbox at {sandbox.url}"]
     lines += [_line(segment) for segment in sandbox.segments]
-    lines += [f"export AIRFLOW_CONN_MOENGAGE_DEFAULT={shlex.quote(json.dumps(sandbox.connection))}"]
+    lines += [
+        "The variable below leads moengage_default here, unless a secrets backend has that connection,",
+        "which Airflow asks first. To see where it leads (Airflow 2.11 and 3; this shows its password too):",
+        "  airflow connections get moengage_default --output json",
+        f"export AIRFLOW_CONN_MOENGAGE_DEFAULT={shlex.quote(json.dumps(sandbox.connection))}",
+    ]
     sys.stdout.write("\n".join([*lines, ""]))
     sys.stdout.flush()
 

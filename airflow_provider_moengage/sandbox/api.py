@@ -96,11 +96,11 @@ class SegmentsApi:
             usage = self._limits.tightest(route.endpoint)
             self._authenticate(request)
             usage = self._limits.take(route.endpoint)
-            _require_json_type(request)
+            self._require_json_type(request)
             answer = route.operation(request)
         except ApiError as error:
             answer = error_answer(request.path, error)
-        return _with_limits(answer, usage)
+        return self._with_limits(answer, usage)
 
     def refuse(self, request: Request, error: ApiError) -> Answer:
         """Refuse a request whose body was not read, so that it cannot be carried out."""
@@ -109,15 +109,16 @@ class SegmentsApi:
             usage = self._limits.tightest(self._find_route(request).endpoint)
         except ApiError:
             usage = None
-        return _with_limits(answer, usage)
+        return self._with_limits(answer, usage)
 
     def _find_route(self, request: Request) -> Route:
         # Decoded once and after the split: an id may contain an encoded slash, and then it is a strange id.
-        match [urllib.parse.unquote(part) for part in request.path.split("/")]:
+        # A slash at the end changes nothing.
+        match [urllib.parse.unquote(part) for part in request.path.removesuffix("/").split("/")]:
             case ["", "v2", "custom-segments", "archive"]:
-                routes = {"PATCH": Route(self._archive)}
+                routes = {"PATCH": Route(self._archive, "archive")}
             case ["", "v2", "custom-segments", "unarchive"]:
-                routes = {"PATCH": Route(self._unarchive)}
+                routes = {"PATCH": Route(self._unarchive, "unarchive")}
             case ["", "v3", "custom-segments"]:
                 routes = {"GET": Route(self._list, "list"), "POST": Route(self._create, "create")}
             case ["", "v3", "custom-segments", segment_id] if segment_id:
@@ -145,6 +146,8 @@ class SegmentsApi:
             raise errors.unauthorized("Invalid APP KEY in the header MOE-APPKEY")
         if database_name is not None and not _same(database_name, self._credentials.database_name):
             raise errors.unauthorized("Invalid Database Name in the header MOE-DBNAME")
+        if database_name is None and self._dialect.v2_needs_database_name:
+            raise errors.unauthorized("The header MOE-DBNAME is missing")
         if app_key is None and database_name is None and self._dialect.v2_needs_workspace_header:
             raise errors.unauthorized("The header MOE-DBNAME or MOE-APPKEY is missing")
         username, password = _basic_credentials(request)
@@ -177,13 +180,15 @@ class SegmentsApi:
         return self._lifecycle_answer("Successfully unarchived the custom segment", segment)
 
     def _name_and_id(self, request: Request) -> tuple[str, str | None]:
-        fields = _json_object(request)
+        fields = self._json_object(request)
         name = fields.get("name")
+        if name is None:
+            raise self._dialect.invalid_v2("name - Field is required but value is None : None")
         if not isinstance(name, str) or not name.strip():
-            raise ApiError(400, "Invalid Request", "name is required and must be a text that is not blank")
+            raise self._dialect.invalid_v2("name must be a text that is not blank")
         segment_id = fields.get(self._dialect.segment_id_key)
         if segment_id is not None and not isinstance(segment_id, str):
-            raise ApiError(400, "Invalid Request", f"{self._dialect.segment_id_key} must be a text")
+            raise self._dialect.invalid_v2(f"{self._dialect.segment_id_key} must be a text")
         return name, segment_id or None
 
     def _lifecycle_answer(self, message: str, segment: JsonObject) -> Answer:
@@ -195,7 +200,7 @@ class SegmentsApi:
     def _get(self, segment_id: str, _request: Request) -> Answer:
         if not is_object_id(segment_id):
             raise self._dialect.malformed_id()
-        segment = self._workspace.get(segment_id)
+        segment = self._workspace.get(segment_id, with_definition=self._dialect.get_shows_definition)
         if self._dialect.get_answers_list:
             return segment_answer(200, [segment] if segment else [])
         if segment is None:
@@ -209,13 +214,13 @@ class SegmentsApi:
         return segment_answer(200, self._workspace.find(names[0]))
 
     def _create(self, request: Request) -> Answer:
-        fields = _json_object(request)
+        fields = self._json_object(request)
         name = rules.check_name(fields.get("name"))
         included, excluded = _filter_groups(fields)
         return segment_answer(201, self._workspace.create(name, included, excluded_filters=excluded))
 
     def _update(self, segment_id: str, request: Request) -> Answer:
-        fields = _json_object(request)
+        fields = self._json_object(request)
         included, excluded = _filter_groups(fields)
         data = self._workspace.update(
             segment_id,
@@ -226,9 +231,23 @@ class SegmentsApi:
         )
         return segment_answer(200, data)
 
+    def _with_limits(self, answer: Answer, usage: Usage | None) -> Answer:
+        return replace(answer, headers={**self._limits.headers(usage), **answer.headers})
 
-def _with_limits(answer: Answer, usage: Usage | None) -> Answer:
-    return replace(answer, headers={**usage.headers(), **answer.headers}) if usage else answer
+    def _require_json_type(self, request: Request) -> None:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != JSON_TYPE:
+            raise self._invalid_body(request, "The header Content-Type must be application/json")
+
+    def _json_object(self, request: Request) -> JsonObject:
+        try:
+            return parse_object(request.body)
+        except ValueError as error:
+            raise self._invalid_body(request, f"The body {error}") from None
+
+    def _invalid_body(self, request: Request, description: str) -> ApiError:
+        # v2 puts the reason into its description; v3 has one sentence for all.
+        return errors.invalid_format() if request.path.startswith("/v3/") else self._dialect.invalid_v2(description)
 
 
 def _same(given: str, expected: str) -> bool:
@@ -247,26 +266,6 @@ def _basic_credentials(request: Request) -> tuple[str, str]:
     if not colon:
         raise errors.unauthorized("The header Authorization does not hold a username and a password")
     return username, password
-
-
-def _require_json_type(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != JSON_TYPE:
-        raise _invalid_body(request, "The header Content-Type must be application/json")
-
-
-def _json_object(request: Request) -> JsonObject:
-    try:
-        return parse_object(request.body)
-    except ValueError as error:
-        raise _invalid_body(request, f"The body {error}") from None
-
-
-def _invalid_body(request: Request, description: str) -> ApiError:
-    # v2 puts the reason into its description; v3 has one sentence for all.
-    if request.path.startswith("/v3/"):
-        return errors.invalid_format()
-    return ApiError(400, "Invalid Request", description)
 
 
 def _filter_groups(fields: JsonObject) -> tuple[JsonObject, JsonObject | None]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from airflow_provider_moengage.sandbox import page
 from airflow_provider_moengage.sandbox.control import PREFIX, Control
 from airflow_provider_moengage.sandbox.errors import ApiError
 from airflow_provider_moengage.sandbox.guard import check_local, check_same_site
 from airflow_provider_moengage.sandbox.messages import Answer, Request, json_answer
+
+if TYPE_CHECKING:
+    from airflow_provider_moengage.sandbox.clock import AdvancingClock
+    from airflow_provider_moengage.sandbox.faults import FaultQueue
+    from airflow_provider_moengage.sandbox.journal import Journal
+    from airflow_provider_moengage.sandbox.limits import RateLimits
+    from airflow_provider_moengage.sandbox.workspace import Workspace
 
 # The page, and the icon that browsers ask for beside it.
 _OF_BROWSERS = ("/", "/favicon.ico")
@@ -18,13 +25,31 @@ class Console:
     """
     Answers people who look and programs that drive, in words of its own. None of it reaches the journal.
 
-    :param control: answers the control endpoints.
-    :param snapshot: takes what the page shows.
+    :param dialect: the name of the way in which the API answers.
+    :param workspace: whose segments are shown and added.
+    :param limits: how much of them is used.
+    :param faults: those still to come.
+    :param journal: what was asked and answered.
+    :param clock: tells the time, and is moved.
     """
 
-    def __init__(self, control: Control, snapshot: Callable[[], page.Snapshot]) -> None:
-        self._control = control
-        self._snapshot = snapshot
+    def __init__(
+        self,
+        dialect: str,
+        *,
+        workspace: Workspace,
+        limits: RateLimits,
+        faults: FaultQueue,
+        journal: Journal,
+        clock: AdvancingClock,
+    ) -> None:
+        self._dialect = dialect
+        self._workspace = workspace
+        self._limits = limits
+        self._faults = faults
+        self._journal = journal
+        self._clock = clock
+        self._control = Control(workspace, faults, journal, clock)
 
     def is_for(self, request: Request) -> bool:
         """Say whether a request means the console and not the API."""
@@ -35,7 +60,7 @@ class Console:
         try:
             check_local(request)
             if request.path == "/":
-                return page.answer(self._snapshot())
+                return page.answer(self._snapshot(request))
             if request.path in _OF_BROWSERS:
                 return Answer(404, b"", {})
             check_same_site(request)
@@ -47,3 +72,15 @@ class Console:
         """Word a refusal."""
         answer = json_answer(error.status, {"error": error.message})
         return Answer(answer.status, answer.body, {**answer.headers, **error.headers})
+
+    def _snapshot(self, request: Request) -> page.Snapshot:
+        return page.Snapshot(
+            url=f"http://{request.headers['host']}",
+            dialect=self._dialect,
+            now=self._clock(),
+            ahead=self._clock.ahead,
+            workspace=self._workspace.overview(page.SHOWN_SEGMENTS),
+            requests=self._journal.last(page.SHOWN_REQUESTS),
+            faults=self._faults.pending(),
+            usage=self._limits.usage(),
+        )

@@ -14,9 +14,11 @@ from airflow_provider_moengage.sandbox.messages import Answer, Request, json_ans
 from airflow_provider_moengage.sandbox.seeding import arguments_of, duration_of
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.journal import RecordedRequest
+    from airflow_provider_moengage.sandbox.clock import AdvancingClock
+    from airflow_provider_moengage.sandbox.faults import FaultQueue
+    from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
     from airflow_provider_moengage.sandbox.rules import JsonObject
-    from airflow_provider_moengage.sandbox.sandbox import Sandbox
+    from airflow_provider_moengage.sandbox.workspace import Workspace
 
 PREFIX = "/_sandbox/"
 """No path of MoEngage's begins so."""
@@ -28,11 +30,17 @@ class Control:
     """
     Answers the requests to the control endpoints.
 
-    :param sandbox: what they look at and drive.
+    :param workspace: whose segments they show and add.
+    :param faults: where they queue faults.
+    :param journal: what they show of it.
+    :param clock: what they move.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, workspace: Workspace, faults: FaultQueue, journal: Journal, clock: AdvancingClock) -> None:
+        self._workspace = workspace
+        self._pending = faults
+        self._journal = journal
+        self._time = clock
         self._endpoints: dict[str, dict[str, Callable[[Request], Answer]]] = {
             "segments": {"GET": self._segments, "POST": self._add_segment},
             "requests": {"GET": self._requests},
@@ -60,37 +68,38 @@ class Control:
             raise ApiError(400, "Bad Request", str(error)) from None
 
     def _segments(self, _request: Request) -> Answer:
-        return json_answer(200, self._sandbox.segments)
+        return json_answer(200, self._workspace.everything())
 
     def _add_segment(self, request: Request) -> Answer:
         arguments = arguments_of(_fields(request))
         if "name" not in arguments:
             raise ValueError("name is required")
-        return json_answer(201, self._sandbox.add_segment(**arguments))
+        return json_answer(201, self._workspace.add(arguments.pop("name"), **arguments))
 
     def _requests(self, _request: Request) -> Answer:
-        return json_answer(200, [_shown_request(request) for request in self._sandbox.requests])
+        return json_answer(200, [_shown_request(request) for request in self._journal.requests()])
 
     def _faults(self, _request: Request) -> Answer:
-        return json_answer(200, [_shown_fault(fault) for fault in self._sandbox.pending_faults])
+        return json_answer(200, [_shown_fault(fault) for fault in self._pending.pending()])
 
     def _add_fault(self, request: Request) -> Answer:
-        arguments = _fields(request)
+        arguments = {key: value for key, value in _fields(request).items() if value is not None}
         if unknown := set(arguments) - _FAULT_ARGUMENTS:
             known = ", ".join(sorted(_FAULT_ARGUMENTS))
             raise ValueError(f"a fault has no {', '.join(sorted(unknown))}; it has {known}")
-        self._sandbox.fail_next(**arguments)
+        times = arguments.pop("times", 1)
+        self._pending.add(Fault(**arguments), times)
         return self._faults(request)
 
     def _clear_faults(self, request: Request) -> Answer:
-        self._sandbox.clear_faults()
+        self._pending.clear()
         return self._faults(request)
 
     def _clock(self, _request: Request) -> Answer:
-        return json_answer(200, {"now": as_api_time(self._sandbox.now)})
+        return json_answer(200, {"now": as_api_time(self._time())})
 
     def _move_clock(self, request: Request) -> Answer:
-        self._sandbox.move_clock(duration_of(_fields(request)))
+        self._time.move(duration_of(_fields(request)))
         return self._clock(request)
 
 

@@ -17,8 +17,11 @@ class Dialect:
     :param archive_status: the status with which archive and unarchive succeed.
     :param archive_shows_id: whether archive and unarchive answer the id as ``cs_id`` too.
     :param get_answers_list: whether get by id answers a list, empty when nothing matches, or one object and a 404.
+    :param get_shows_definition: whether get by id answers the whole definition, or what list does.
     :param malformed_id_message: what get by id says to an id that cannot be one; the usual sentence when it is None.
     :param v2_needs_workspace_header: whether v2 endpoints insist on MOE-APPKEY or MOE-DBNAME.
+    :param v2_needs_database_name: whether v2 endpoints insist on MOE-DBNAME.
+    :param v2_invalid_title: the title with which v2 endpoints refuse a request whose form is wrong.
     """
 
     name: str
@@ -26,12 +29,19 @@ class Dialect:
     archive_status: int
     archive_shows_id: bool
     get_answers_list: bool
+    get_shows_definition: bool
     malformed_id_message: str | None
     v2_needs_workspace_header: bool
+    v2_needs_database_name: bool
+    v2_invalid_title: str
 
     def malformed_id(self) -> ApiError:
         """Refuse an id that is not 24 hexadecimal digits."""
         return invalid_format(self.malformed_id_message)
+
+    def invalid_v2(self, description: str) -> ApiError:
+        """Refuse a v2 request whose form is wrong."""
+        return ApiError(400, self.v2_invalid_title, description)
 
 
 DIALECTS = {
@@ -43,17 +53,23 @@ DIALECTS = {
             archive_status=202,
             archive_shows_id=False,
             get_answers_list=True,
+            get_shows_definition=False,
             malformed_id_message=None,
             v2_needs_workspace_header=False,
+            v2_needs_database_name=False,
+            v2_invalid_title="Invalid Request",
         ),
         Dialect(
             name="today",
             segment_id_key="cs_id",
             archive_status=200,
-            archive_shows_id=True,
+            archive_shows_id=False,
             get_answers_list=False,
+            get_shows_definition=True,
             malformed_id_message="Invalid bson object-id passed in the request",
             v2_needs_workspace_header=True,
+            v2_needs_database_name=False,
+            v2_invalid_title="Invalid request",
         ),
     )
 }

@@ -13,17 +13,27 @@ class ApiError(Exception):
     :param code: ``error.code`` in a v3 answer, ``title`` in a v2 answer.
     :param message: ``error.message`` in a v3 answer, ``description`` in a v2 answer.
     :param headers: response headers that belong to the refusal, such as ``Allow``.
+    :param explanation: what the API does not say: which part of the request is wrong, and why. It is never sent; the
+        journal shows it to whoever debugs.
     :param details: further fields of the v3 ``error`` object, such as ``existing_cs_id``.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **details: Any
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: dict[str, str] | None = None,
+        explanation: str | None = None,
+        **details: Any,
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
+        self.explanation = explanation
         self.details = details
 
 
@@ -156,6 +166,22 @@ def rate_limited(limit: int, minutes: int, headers: dict[str, str] | None = None
     """
     message = f"API rate limit breached. Current limit: {limit}/{minutes} mins"
     return ApiError(429, "Too Many Requests", message, headers=headers)
+
+
+def lifecycle_limited(headers: dict[str, str] | None = None) -> ApiError:
+    """
+    Refuse one more archive or unarchive, as published in autumn 2026: in the words of file segments.
+
+    :param headers: those that say when it opens again.
+    """
+    message = "File segment operations limit breached. Please retry after some time."
+    return ApiError(429, "Too Many Requests", message, headers=headers)
+
+
+def out_of_scope() -> ApiError:
+    """Refuse a key whose scope has not the group of the called endpoint."""
+    headers = {"MOENGAGE-AUTH-ERROR-CODE": "ER007"}
+    return ApiError(403, "Forbidden", "The API key is not authorized to access this API", headers=headers)
 
 
 def server_error(status: int = 500) -> ApiError:

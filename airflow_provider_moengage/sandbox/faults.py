@@ -12,13 +12,29 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qs
 
-from airflow_provider_moengage.sandbox.errors import usual_error
-from airflow_provider_moengage.sandbox.messages import JSON_TYPE, Answer, Request, error_answer
+from airflow_provider_moengage.sandbox.errors import (
+    ApiError,
+    lifecycle_limited,
+    out_of_scope,
+    too_many_active_segments,
+    usual_error,
+)
+from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
+from airflow_provider_moengage.sandbox.messages import (
+    JSON_TYPE,
+    Answer,
+    Request,
+    error_answer,
+    fail_answer,
+    with_headers,
+)
 
-FaultKind = Literal["silence", "reset", "lost-answer", "half-body", "html", "empty"]
+FaultKind = Literal[
+    "silence", "reset", "lost-answer", "half-body", "html", "empty", "out-of-scope", "active-limit", "fail-envelope"
+]
 
 UNANSWERED = ("silence", "reset", "lost-answer")
-WITHOUT_OWN_BODY = ("html", "empty")
+WITHOUT_OWN_BODY = ("html", "empty", "fail-envelope")
 
 _NAMING = frozenset({"name", "segment_id", "cs_id"})
 
@@ -28,6 +44,12 @@ MAX_DELAY = 86_400.0
 MAX_TIMES = 10_000
 
 _FIRST_FINAL_STATUS, _FIRST_ERROR_STATUS, _LAST_STATUS = 200, 400, 599
+
+# What MoEngage answers for a reason that lies outside the request, in the envelope of the version that was called.
+_REFUSALS: dict[str | None, Callable[[], ApiError]] = {
+    "out-of-scope": out_of_scope,
+    "active-limit": lambda: too_many_active_segments(MAX_ACTIVE_SEGMENTS + 1, MAX_ACTIVE_SEGMENTS),
+}
 
 _HTML_PAGE = (
     b"<!DOCTYPE html>\n<html><head><title>Web proxy</title></head>\n"
@@ -85,7 +107,7 @@ class Fault:
             raise ValueError(f"the fault {self.fault!r} sends no answer, so it takes no status, headers or body")
         if self.fault in WITHOUT_OWN_BODY and self.body is not None:
             raise ValueError(f"the fault {self.fault!r} has its own body, so it takes none")
-        if self.body is not None and self.status is None:
+        if self.body is not None and self.status is None and self.fault not in _REFUSALS:
             raise ValueError("a body needs a status to go with")
         if self.fault is None and self.status is None and not self.headers and self.delay == 0:
             raise ValueError("say what is to go wrong: a status, headers, a delay or a fault")
@@ -120,13 +142,23 @@ class Fault:
             return Answer(self.status or 200, _HTML_PAGE, {"Content-Type": "text/html; charset=utf-8"})
         if self.fault == "empty":
             return Answer(self.status or 200, b"")
+        if self.fault == "fail-envelope":
+            return fail_answer(self.status or 400)
+        if self.fault in _REFUSALS:
+            answer = error_answer(request.path, _REFUSALS[self.fault]())
+            body = answer.body if self.body is None else _as_bytes(self.body)
+            return replace(answer, status=self.status or answer.status, body=body)
+        return self._answer_of_status(request, carry_out)
+
+    def _answer_of_status(self, request: Request, carry_out: Callable[[Request], Answer]) -> Answer:
         if self.status is None:
             return carry_out(request)
         if self.body is not None:
             return Answer(self.status, _as_bytes(self.body), {"Content-Type": JSON_TYPE})
         if self.status < _FIRST_ERROR_STATUS:
             return Answer(self.status, b"")
-        return error_answer(request.path, usual_error(self.status))
+        is_lifecycle_limit = self.status == 429 and request.path.startswith("/v2/")
+        return error_answer(request.path, lifecycle_limited() if is_lifecycle_limit else usual_error(self.status))
 
 
 class FaultQueue:
@@ -173,17 +205,6 @@ class FaultQueue:
         """Forget the faults that no request has met yet."""
         with self._lock:
             self._faults.clear()
-
-
-def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
-    """
-    Put headers over others, whatever the case of their names.
-
-    :param headers: those below.
-    :param others: those above.
-    """
-    replaced = {name.lower() for name in others}
-    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **others}
 
 
 def _segments_named_by(request: Request) -> set[str]:

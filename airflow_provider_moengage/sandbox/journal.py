@@ -33,6 +33,8 @@ class RecordedRequest:
     :param time: when it was recorded, by the sandbox's clock.
     :param answer: the beginning of the answer's body, at most 2,000 bytes.
     :param known: whether MoEngage has such an endpoint, and it takes this method.
+    :param explanation: why it was refused, where the answer itself does not say: which filter is wrong, and how. None
+        when there is nothing to explain.
     """
 
     method: str
@@ -45,6 +47,7 @@ class RecordedRequest:
     time: datetime
     answer: bytes = b""
     known: bool = True
+    explanation: str | None = None
 
     @property
     def json(self) -> Any:

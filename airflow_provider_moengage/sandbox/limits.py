@@ -11,9 +11,16 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from airflow_provider_moengage.sandbox.clock import Clock, as_utc
-from airflow_provider_moengage.sandbox.errors import rate_limited
+from airflow_provider_moengage.sandbox.errors import ApiError, lifecycle_limited, rate_limited
 
-Endpoint = Literal["get", "update", "create", "list"]
+Endpoint = Literal["get", "list", "create", "update", "archive", "unarchive"]
+
+ResetStyle = Literal["epoch", "seconds"]
+"""How ``x-ratelimit-reset`` is spelled: MoEngage publishes both."""
+
+
+MAX_ACTIVE_SEGMENTS = 1_000
+"""How many segments of all kinds may be active at once."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ DOCUMENTED_LIMITS: dict[Endpoint, tuple[Window, ...]] = {
     "list": _windows(50, 200, 1_000),
     "create": _windows(50, 200, 1_000),
     "update": _windows(50, 200, 1_000),
+    "archive": _windows(50, 200, 1_000),
+    "unarchive": _windows(50, 200, 1_000),
 }
 
 
@@ -58,24 +67,31 @@ class Usage:
     :param window: the window.
     :param used: how many requests counted within it.
     :param reset: when the oldest of them leaves it, so that one more fits in.
+    :param now: when that was so.
     """
 
     window: Window
     used: int
     reset: datetime
+    now: datetime
 
     @property
     def remaining(self) -> int:
         """How many more requests fit in."""
         return max(0, self.window.limit - self.used)
 
-    def headers(self) -> dict[str, str]:
-        """Put it into the headers of an answer, the reset as UTC epoch seconds."""
+    def headers(self, style: ResetStyle) -> dict[str, str]:
+        """
+        Put it into the headers of an answer.
+
+        :param style: whether the reset is a moment in UTC epoch seconds, or the seconds that are left until then.
+        """
+        reset = self.reset.timestamp() if style == "epoch" else (self.reset - self.now).total_seconds()
         return {
             "x-ratelimit-limit": str(self.window.limit),
             "x-ratelimit-remaining": str(self.remaining),
             # Rounded up: who waits until then is not refused for a fraction of a second.
-            "x-ratelimit-reset": str(math.ceil(self.reset.timestamp())),
+            "x-ratelimit-reset": str(math.ceil(reset)),
         }
 
 
@@ -85,11 +101,19 @@ class RateLimits:
 
     :param clock: tells the time.
     :param limits: the windows of each endpoint that has any.
+    :param reset: how the header that says when a window ends is spelled.
     """
 
-    def __init__(self, clock: Clock, limits: Mapping[Endpoint, tuple[Window, ...]] = DOCUMENTED_LIMITS) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        limits: Mapping[Endpoint, tuple[Window, ...]] = DOCUMENTED_LIMITS,
+        *,
+        reset: ResetStyle = "epoch",
+    ) -> None:
         self._clock = clock
         self._limits = limits
+        self._reset: ResetStyle = reset
         self._lock = threading.Lock()
         self._moments: dict[Endpoint, list[datetime]] = {endpoint: [] for endpoint in limits}
 
@@ -106,7 +130,7 @@ class RateLimits:
         with self._lock:
             now = as_utc(self._clock())
             if not (before := self._tightest(endpoint, now)).remaining:
-                raise rate_limited(before.window.limit, before.window.minutes, before.headers())
+                raise _refusal(endpoint, before.window, before.headers(self._reset))
             insort(self._moments[endpoint], now)
             return self._tightest(endpoint, now)
 
@@ -121,6 +145,14 @@ class RateLimits:
             return None
         with self._lock:
             return self._tightest(endpoint, as_utc(self._clock()))
+
+    def headers(self, usage: Usage | None) -> dict[str, str]:
+        """
+        Put into headers how much of a window is used.
+
+        :param usage: as :meth:`take` and :meth:`tightest` tell it; None has no headers.
+        """
+        return usage.headers(self._reset) if usage else {}
 
     def usage(self) -> dict[Endpoint, list[Usage]]:
         """Show how much of each window of each endpoint is used."""
@@ -138,5 +170,11 @@ class RateLimits:
         for window in windows:
             first = bisect_right(moments, now - window.period)
             oldest = moments[first] if first < len(moments) else now
-            usages.append(Usage(window, len(moments) - first, oldest + window.period))
+            usages.append(Usage(window, len(moments) - first, oldest + window.period, now))
         return usages
+
+
+def _refusal(endpoint: Endpoint, window: Window, headers: dict[str, str]) -> ApiError:
+    if endpoint in ("archive", "unarchive"):
+        return lifecycle_limited(headers)
+    return rate_limited(window.limit, window.minutes, headers)

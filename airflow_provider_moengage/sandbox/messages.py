@@ -7,7 +7,7 @@ import secrets
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.errors import ApiError
@@ -24,6 +24,7 @@ class Request:
     :param query: the query as it was on the wire, without the question mark.
     :param headers: the headers under their lower-case names; those sent twice are joined by a comma.
     :param peer: the IP address that it came from.
+    :param connection: on the how-manyth TCP connection it came, counted from 1.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = b""
     peer: str = ""
+    connection: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,34 @@ class Answer:
     An answer that is to be sent.
 
     :param headers: what comes besides those that every answer has, or instead of them.
+    :param explanation: why it is a refusal, for the journal; it is not sent.
     """
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    explanation: str | None = None
+
+
+Ending = Literal["keep", "end", "half-body", "close", "reset", "silence"]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """
+    What becomes of a request on its connection.
+
+    :param answer: what is sent, or None when nothing is.
+    :param ending: how it goes on: ``keep`` sends the answer and waits for the next request; ``end`` sends it and ends
+        the connection, whose unread body nobody can tell from a next request; ``half-body`` announces the true length,
+        sends half of it and closes; ``close`` sends nothing and closes; ``reset`` does so with a reset; ``silence``
+        sends nothing and reads on until the client leaves.
+    :param log_line: what the log gets once all is sent, or None for nothing.
+    """
+
+    answer: Answer | None
+    ending: Ending = "keep"
+    log_line: str | None = None
 
 
 def json_answer(status: int, payload: Any) -> Answer:
@@ -75,7 +100,24 @@ def error_answer(path: str, error: ApiError) -> Answer:
     else:
         payload = {"title": error.code, "description": error.message, **error.details}
     answer = json_answer(error.status, payload)
-    return Answer(answer.status, answer.body, {**answer.headers, **error.headers})
+    return Answer(answer.status, answer.body, {**answer.headers, **error.headers}, error.explanation)
+
+
+def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """
+    Put headers over others, whatever the case of their names.
+
+    :param headers: those below.
+    :param others: those above.
+    """
+    replaced = {name.lower() for name in others}
+    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **others}
+
+
+def fail_answer(status: int) -> Answer:
+    """Refuse a request in the third envelope, that of services in front of the API."""
+    reason = {"message": "Something went wrong", "type": "Internal Error", "request_id": _response_id()}
+    return json_answer(status, {"status": "fail", "error": reason})
 
 
 def _response_id() -> str:

@@ -31,7 +31,14 @@ SHOWN_REQUESTS = 30
 
 _SHOWN_CHARACTERS = 160
 _LARGEST_BODY_READ = 64 * 1024
-_ENDPOINT_NAMES: dict[Endpoint, str] = {"get": "Get by id", "list": "List", "create": "Create", "update": "Update"}
+_ENDPOINT_NAMES: dict[Endpoint, str] = {
+    "get": "Get by id",
+    "list": "List",
+    "create": "Create",
+    "update": "Update",
+    "archive": "Archive",
+    "unarchive": "Unarchive",
+}
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_moengage.sandbox.api import Credentials, SegmentsApi
 from airflow_provider_moengage.sandbox.clock import AdvancingClock, Clock, utc_now
 from airflow_provider_moengage.sandbox.console import Console
-from airflow_provider_moengage.sandbox.control import Control
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
 from airflow_provider_moengage.sandbox.faults import Fault, FaultKind, FaultQueue
 from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
-from airflow_provider_moengage.sandbox.limits import DOCUMENTED_LIMITS, RateLimits
-from airflow_provider_moengage.sandbox.page import SHOWN_REQUESTS, SHOWN_SEGMENTS, Snapshot
+from airflow_provider_moengage.sandbox.limits import DOCUMENTED_LIMITS, RateLimits, ResetStyle
 from airflow_provider_moengage.sandbox.server import Log, SandboxServer
+from airflow_provider_moengage.sandbox.service import SandboxService
 from airflow_provider_moengage.sandbox.state import read_state, write_state
 from airflow_provider_moengage.sandbox.workspace import Workspace
 
@@ -46,10 +46,14 @@ class Sandbox:
     :param api_key: the Basic password.
     :param app_key: the value of MOE-APPKEY; the workspace id by default.
     :param database_name: the value of MOE-DBNAME.
-    :param rate_limits: whether the documented rate limits apply; without them, no answer has their headers either.
+    :param rate_limits: whether the published rate limits apply; without them, no answer has their headers either.
+    :param reset: what ``x-ratelimit-reset`` says: the moment when a window ends in ``epoch`` seconds, or the
+        ``seconds`` that are left until then.
+    :param archive_shows_id: whether archive and unarchive answer the segment's ``cs_id``, as some servers do.
+    :param require_database_name: whether archive and unarchive insist on the header MOE-DBNAME, as is published.
     :param clock: tells the time, as an aware datetime; :meth:`move_clock` moves the sandbox ahead of it.
     :param log: gets one line a request, without line end; silent by default.
-    :raises ValueError: when the dialect is unknown, or the clock's time has no zone.
+    :raises ValueError: when the dialect or the reset is unknown, or the clock's time has no zone.
     """
 
     def __init__(
@@ -63,21 +67,42 @@ class Sandbox:
         app_key: str | None = None,
         database_name: str = "SandboxDB",
         rate_limits: bool = True,
+        reset: ResetStyle = "epoch",
+        archive_shows_id: bool = False,
+        require_database_name: bool = False,
         clock: Clock = utc_now,
         log: Log | None = None,
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
+        if reset not in get_args(ResetStyle):
+            raise ValueError(f"reset must be one of {', '.join(get_args(ResetStyle))}, not {reset!r}")
         self._port = port
         self._host = host
-        self._dialect = DIALECTS[dialect]
+        self._dialect = replace(
+            DIALECTS[dialect], archive_shows_id=archive_shows_id, v2_needs_database_name=require_database_name
+        )
         self._credentials = Credentials(workspace_id, api_key, app_key or workspace_id, database_name)
         self._clock = AdvancingClock(clock)
         self._log = log
         self._workspace = Workspace(self._clock)
-        self._limits = RateLimits(self._clock, DOCUMENTED_LIMITS if rate_limits else {})
+        self._limits = RateLimits(self._clock, DOCUMENTED_LIMITS if rate_limits else {}, reset=reset)
         self._journal = Journal()
         self._faults = FaultQueue()
+        self._service = SandboxService(
+            SegmentsApi(self._workspace, self._credentials, self._dialect, self._limits),
+            Console(
+                self._dialect.name,
+                workspace=self._workspace,
+                limits=self._limits,
+                faults=self._faults,
+                journal=self._journal,
+                clock=self._clock,
+            ),
+            journal=self._journal,
+            faults=self._faults,
+            clock=self._clock,
+        )
         self._server: SandboxServer | None = None
         self._stopped = False
 
@@ -99,21 +124,14 @@ class Sandbox:
         """
         if self._server is not None:
             raise RuntimeError("this sandbox was started before; make another one")
-        self._server = SandboxServer(
-            (self._host, self._port),
-            api=SegmentsApi(self._workspace, self._credentials, self._dialect, self._limits),
-            console=Console(Control(self), self._snapshot),
-            journal=self._journal,
-            faults=self._faults,
-            clock=self._clock,
-            log=self._log,
-        )
+        self._server = SandboxServer((self._host, self._port), self._service, clock=self._clock, log=self._log)
         self._server.start()
 
     def stop(self) -> None:
         """Close all connections and end all threads; a sandbox that does not run stays as it is."""
         if self._server is not None and not self._stopped:
             self._stopped = True
+            self._service.stop()
             self._server.stop()
 
     @property
@@ -140,6 +158,8 @@ class Sandbox:
             extra["app_key"] = self._credentials.app_key
         if self._dialect.segment_id_key != "segment_id":
             extra["segment_id_key"] = self._dialect.segment_id_key
+        if self._dialect.v2_needs_database_name:
+            extra["database_name"] = self._credentials.database_name
         return {
             "conn_type": "moengage",
             "login": self._credentials.workspace_id,
@@ -224,7 +244,9 @@ class Sandbox:
         :param age: how long ago it was created; not together with ``created_time``.
         :param created_time: when it was created; now, when neither is given. Without a zone it is in UTC.
         :param kind: ``filter`` or ``file``.
-        :param source: where it comes from; anything but ``API`` and ``DASHBOARD`` makes it externally managed.
+        :param source: where it comes from. ``API``, ``DASHBOARD``, ``Segmentation``, ``CSV Upload``, ``Import Users``
+            and ``Custom`` are people's own; any other makes it externally managed, and ``Cohort Sync``, ``Amplitude``,
+            ``Mixpanel``, ``mParticle`` and ``Segment IO`` imported.
         :param archived: whether it is archived, since now or since the field ``archived_time``.
         :param included_filters: its filter group; one of its own by default.
         :param user_count: how many users a file segment has; 1,000 by default.
@@ -268,7 +290,12 @@ class Sandbox:
         - ``lost-answer`` carries the request out, then resets the connection;
         - ``half-body`` announces the true length, sends half of the body, and closes;
         - ``html`` answers 200, or ``status``, with an HTML page, as a proxy does;
-        - ``empty`` answers 200, or ``status``, with an empty body.
+        - ``empty`` answers 200, or ``status``, with an empty body; with ``status=403`` that is what the API firewall
+          says to an address that is not allowed;
+        - ``out-of-scope`` refuses the key with 403 and the header ``MOENGAGE-AUTH-ERROR-CODE: ER007``; ``headers``
+          give another code, and ``body=""`` leaves the body out;
+        - ``active-limit`` refuses with 429, as when 1,000 segments are active;
+        - ``fail-envelope`` answers 400, or ``status``, in the envelope ``{"status": "fail", "error": {...}}``.
 
         :param times: how many requests meet it, at most 10,000.
         :param status: the status to answer instead of carrying the request out.
@@ -317,15 +344,3 @@ class Sandbox:
         state = read_state(Path(path))
         self._workspace.replace_all(state.segments)
         self._clock.move(max(timedelta(), state.ahead - self._clock.ahead))
-
-    def _snapshot(self) -> Snapshot:
-        return Snapshot(
-            url=self.url,
-            dialect=self._dialect.name,
-            now=self.now,
-            ahead=self._clock.ahead,
-            workspace=self._workspace.overview(SHOWN_SEGMENTS),
-            requests=self._journal.last(SHOWN_REQUESTS),
-            faults=self.pending_faults,
-            usage=self._limits.usage(),
-        )

@@ -19,8 +19,11 @@ FILE_USERS_KEPT_FOR = timedelta(days=30)
 
 FILTER_TYPE = "ELASTIC_SEARCH"
 FILE_TYPE = "FILE"
-OWN_SOURCES = frozenset({"API", "DASHBOARD"})
+OWN_SOURCES = frozenset({"API", "DASHBOARD", "SEGMENTATION", "CSV UPLOAD", "IMPORT USERS", "CUSTOM"})
 """Where the segments come from that people manage themselves; all others are managed elsewhere."""
+COHORT_SYNC = "COHORT SYNC"
+IMPORTED_SOURCES = frozenset({COHORT_SYNC, "AMPLITUDE", "MIXPANEL", "MPARTICLE", "SEGMENT IO"})
+"""The partners whose sync imports segments. The others that manage some are features of MoEngage itself."""
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
@@ -66,7 +69,17 @@ class Segment:
     @property
     def externally_managed(self) -> bool:
         """Whether something else than its users manages the segment, such as a campaign or a partner's sync."""
-        return self.source.upper() not in OWN_SOURCES
+        return _plain(self.source) not in OWN_SOURCES
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether a partner's sync has imported the segment."""
+        return _plain(self.source) in IMPORTED_SOURCES
+
+    @property
+    def is_cohort(self) -> bool:
+        """Whether it holds whom a cohort sync has named, and no filters."""
+        return _plain(self.source) == COHORT_SYNC
 
     def archive(self, now: datetime) -> None:
         """Archive it; when it is archived already, it stays so since it was."""
@@ -126,3 +139,7 @@ class Segment:
         if self.definition is None:
             known["user_count"] = self.users_at(now)
         return known
+
+
+def _plain(source: str) -> str:
+    return source.upper().replace("_", " ")

@@ -1,4 +1,4 @@
-"""The HTTP server: sockets, the journal, and the faults that only a socket can have."""
+"""The HTTP server: sockets and the bytes of a head. What is answered, the service says that it is given."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ import socketserver
 import struct
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_moengage.sandbox.errors import ApiError, invalid_format, query_too_long
-from airflow_provider_moengage.sandbox.faults import Fault, FaultQueue, with_headers
-from airflow_provider_moengage.sandbox.journal import KEPT_ANSWER, Journal, RecordedRequest
-from airflow_provider_moengage.sandbox.messages import Answer, Request
+from airflow_provider_moengage.sandbox.messages import Answer, Delivery, Request, with_headers
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.api import SegmentsApi
     from airflow_provider_moengage.sandbox.clock import Clock
-    from airflow_provider_moengage.sandbox.console import Console
 
 MAX_LINE_LENGTH = 65_536
 MAX_BODY_LENGTH = 4 * 1024 * 1024
@@ -33,6 +28,27 @@ _BODILESS = (204, 304)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 Log = Callable[[str], None]
+ReadBody = Callable[[], bytes]
+
+
+class Service(Protocol):
+    """What a server asks for each request."""
+
+    def answer(self, head: Request, read_body: ReadBody) -> Delivery:
+        """
+        Say what becomes of a request.
+
+        :param head: the request, without its body.
+        :param read_body: reads the body; raises ApiError when it cannot be read.
+        """
+
+    def refuse(self, request: Request, error: ApiError) -> Delivery:
+        """
+        Say what becomes of a request whose head makes no sense.
+
+        :param request: as much as could be told of it.
+        :param error: what is wrong with it.
+        """
 
 
 class SandboxServer(http.server.ThreadingHTTPServer):
@@ -40,11 +56,8 @@ class SandboxServer(http.server.ThreadingHTTPServer):
     Listens, and gives every connection a thread that ends when the server stops.
 
     :param address: host and port to listen at; port 0 takes a free one.
-    :param api: carries requests out.
-    :param console: answers those that are not meant for the API.
-    :param journal: where the requests to the API are recorded.
-    :param faults: what they are to meet.
-    :param clock: tells the time.
+    :param service: says what becomes of each request.
+    :param clock: tells the time of the header ``Date``.
     :param log: gets one line a request, or None.
     :raises OSError: when it cannot listen there.
     """
@@ -57,21 +70,15 @@ class SandboxServer(http.server.ThreadingHTTPServer):
     def __init__(
         self,
         address: tuple[str, int],
+        service: Service,
         *,
-        api: SegmentsApi,
-        console: Console,
-        journal: Journal,
-        faults: FaultQueue,
         clock: Clock,
         log: Log | None = None,
     ) -> None:
-        self.api = api
-        self.console = console
-        self.journal = journal
-        self.faults = faults
+        self.service = service
         self.clock = clock
         self.log = log
-        self.stopping = threading.Event()
+        self._stopping = threading.Event()
         self._connections: dict[socket.socket, tuple[int, threading.Thread]] = {}
         self._count = 0
         self._thread = threading.Thread(target=self._accept_connections, name="moengage-sandbox", daemon=True)
@@ -89,7 +96,7 @@ class SandboxServer(http.server.ThreadingHTTPServer):
 
     def stop(self) -> None:
         """Close every connection, whatever it waits for, and leave no thread."""
-        self.stopping.set()
+        self._stopping.set()
         with contextlib.suppress(OSError):
             socket.create_connection((self.server_name, self.server_port), timeout=self.timeout).close()
         self._thread.join()
@@ -102,7 +109,7 @@ class SandboxServer(http.server.ThreadingHTTPServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Take no connection any more once the server stops: the one that wakes it up is such a one."""
-        return not self.stopping.is_set()
+        return not self._stopping.is_set()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give a new connection a number and a thread."""
@@ -123,7 +130,7 @@ class SandboxServer(http.server.ThreadingHTTPServer):
         return self._connections[connection][0]
 
     def _accept_connections(self) -> None:
-        while not self.stopping.is_set():
+        while not self._stopping.is_set():
             self.handle_request()
 
     def _serve_connection(self, request: socket.socket, client_address: Any) -> None:
@@ -148,34 +155,19 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         self._number = self.server.number_of(self.request)
 
     def handle_one_request(self) -> None:
-        """Read a request, let it meet its fault if there is one, and answer it."""
-        request = self._read_head()
-        if request is None:
-            return
-        if self.server.console.is_for(request):
-            self._answer_off_the_record(request)
-            return
-        fault = self.server.faults.take(request, body_is_read=False)
-        if fault and fault.fault == "reset":
-            self._meet(fault, request)
-            return
-        try:
-            request = self._read_body(request)
-        except ApiError as error:
-            self._refuse(request, error)
-            return
-        if fault := fault or self.server.faults.take(request, body_is_read=True):
-            self._meet(fault, request)
-        else:
-            self._send(request, self.server.api.answer(request))
+        """Read a request, and do with it what the service says."""
+        head = self._read_head()
+        if head is not None:
+            self._deliver(head, self.server.service.answer(head, lambda: self._read_body(head)))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse, in the API's words, a head that cannot be understood."""
         words = self.requestline.split()
         target = words[1] if len(words) > 1 else ""
-        request = Request(method=self.command or "", path=target.partition("?")[0], query="", headers={})
+        path = target.partition("?")[0]
+        request = Request(method=self.command or "", path=path, query="", headers={}, connection=self._number)
         phrase = message or explain or http.HTTPStatus(code).phrase
-        self._refuse(request, ApiError(int(code), "Invalid request", phrase))
+        self._deliver(request, self.server.service.refuse(request, ApiError(int(code), "Invalid request", phrase)))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the standard library's
         """Stay silent: the sandbox has a log of its own."""
@@ -197,9 +189,10 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             return None
         # From the request line itself: parse_request shortens "//" in self.path.
         path, _, query = self.requestline.split()[1].partition("?")
-        request = Request(self.command, path, query, self._joined_headers(), peer=self.client_address[0])
+        headers, peer = self._joined_headers(), self.client_address[0]
+        request = Request(self.command, path, query, headers, peer=peer, connection=self._number)
         if self.request_version == "HTTP/0.9":
-            self._refuse(request, invalid_format())
+            self._deliver(request, self.server.service.refuse(request, invalid_format()))
             return None
         return request
 
@@ -210,14 +203,14 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             joined[key] = f"{joined[key]}, {text}" if key in joined else text
         return joined
 
-    def _read_body(self, request: Request) -> Request:
-        if "transfer-encoding" in request.headers:
+    def _read_body(self, head: Request) -> bytes:
+        if "transfer-encoding" in head.headers:
             raise ApiError(411, "Length Required", "Send the body with a Content-Length, not in chunks")
-        length = request.headers.get("content-length")
+        length = head.headers.get("content-length")
         if length is None:
-            if request.method in ("PATCH", "POST", "PUT"):
+            if head.method in ("PATCH", "POST", "PUT"):
                 raise ApiError(411, "Length Required", "The header Content-Length is missing")
-            return request
+            return b""
         if not (length.isascii() and length.isdigit()):
             raise invalid_format()
         if len(length) > len(str(MAX_BODY_LENGTH)) or int(length) > MAX_BODY_LENGTH:
@@ -225,40 +218,21 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise invalid_format()
-        return replace(request, body=body)
+        return body
 
-    def _meet(self, fault: Fault, request: Request) -> None:
-        if self.server.stopping.wait(fault.delay):
-            self._leave_unanswered(request)
-        elif fault.fault == "reset":
-            self._leave_unanswered(request)
-            self._reset()
-        elif fault.fault == "silence":
-            self._leave_unanswered(request)
-            self._discard_until_closed()
-        elif fault.fault == "lost-answer":
-            self.server.api.answer(request)
-            self._leave_unanswered(request)
-            self._reset()
-        else:
-            answer = fault.answer(request, self.server.api.answer)
-            self._send(request, answer, half_of_body=fault.fault == "half-body")
-
-    def _answer_off_the_record(self, request: Request) -> None:
-        try:
-            request = self._read_body(request)
-        except ApiError as error:
-            self.close_connection = True
-            self._write(request, self.server.console.refuse(error))
+    def _deliver(self, request: Request, delivery: Delivery) -> None:
+        self.close_connection |= delivery.ending != "keep"
+        if delivery.answer is not None:
+            self._write(request, delivery.answer, half_of_body=delivery.ending == "half-body")
+        if delivery.ending == "end":
             self._end_gently()
-            return
-        self._write(request, self.server.console.answer(request))
-
-    def _refuse(self, request: Request, error: ApiError) -> None:
-        # What follows on this connection cannot be told from the body that was not read, so it has to end.
-        self.close_connection = True
-        self._send(request, self.server.api.refuse(request, error))
-        self._end_gently()
+        # Only now: no log may cost an answer.
+        if self.server.log and delivery.log_line is not None:
+            self.server.log(delivery.log_line)
+        if delivery.ending == "reset":
+            self._reset()
+        elif delivery.ending == "silence":
+            self._discard_until_closed()
 
     def _end_gently(self) -> None:
         # Closing a socket that holds unread bytes would reset it, and the client would lose the answer.
@@ -266,19 +240,8 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         self.connection.settimeout(LINGER_SECONDS)
         self._discard_until_closed()
 
-    def _leave_unanswered(self, request: Request) -> None:
-        self.close_connection = True
-        self._record(request, None)
-        self._tell(request, "no answer")
-
-    def _send(self, request: Request, answer: Answer, *, half_of_body: bool = False) -> None:
-        # Recorded first: who has the answer finds the request in the journal. Logged last: no log may cost an answer.
-        self._record(request, answer)
-        self._write(request, answer, half_of_body=half_of_body)
-        self._tell(request, answer.status)
-
-    def _write(self, request: Request, answer: Answer, *, half_of_body: bool = False) -> None:
-        self.close_connection |= half_of_body or _closes(answer)
+    def _write(self, request: Request, answer: Answer, *, half_of_body: bool) -> None:
+        self.close_connection |= _closes(answer)
         headers = {
             "Date": format_datetime(self.server.clock(), usegmt=True),
             "Server": "moengage-sandbox",
@@ -292,29 +255,6 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if request.method == "HEAD":
             body = b""
         self.connection.sendall(_head(answer.status, with_headers(headers, answer.headers)) + body)
-
-    def _record(self, request: Request, answer: Answer | None) -> None:
-        headers = dict(request.headers)
-        if "authorization" in headers:
-            headers["authorization"] = "***"
-        self.server.journal.add(
-            RecordedRequest(
-                method=request.method,
-                path=request.path,
-                query=request.query,
-                headers=headers,
-                body=request.body,
-                status=answer.status if answer else None,
-                connection=self._number,
-                time=self.server.clock(),
-                answer=answer.body[:KEPT_ANSWER] if answer else b"",
-                known=self.server.api.knows(request),
-            )
-        )
-
-    def _tell(self, request: Request, outcome: object) -> None:
-        if self.server.log:
-            self.server.log(f"{_printable(request.method)} {_printable(request.path)} {outcome}")
 
     def _reset(self) -> None:
         # Closing with this option sends RST. The socket closes for good when its two files are closed too, and before
@@ -339,7 +279,3 @@ def _head(status: int, headers: dict[str, str]) -> bytes:
         phrase = ""
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("iso-8859-1")
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)

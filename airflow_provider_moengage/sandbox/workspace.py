@@ -12,11 +12,10 @@ from typing import Any
 from airflow_provider_moengage.sandbox import errors, rules
 from airflow_provider_moengage.sandbox.clock import Clock, as_utc, utc_now
 from airflow_provider_moengage.sandbox.descriptions import describe
+from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
 from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, ReferencedSegment
 from airflow_provider_moengage.sandbox.seeding import arguments_of, make_segment
 from airflow_provider_moengage.sandbox.segment import FILTER_TYPE, Segment, new_id
-
-MAX_ACTIVE_SEGMENTS = 1_000
 
 ALL_USERS_ID = "moe_all_users"
 """The built-in segment that every workspace has and that definitions may refer to."""
@@ -66,7 +65,9 @@ class Workspace:
         :raises ApiError: 404 when there is none, 400 when it is externally managed.
         """
         with self._lock:
-            segment = self._own_segment(name, segment_id)
+            segment = self._named(name, segment_id)
+            if segment.externally_managed:
+                raise errors.externally_managed(segment.name)
             segment.archive(self._now())
             return segment.summary()
 
@@ -74,25 +75,38 @@ class Workspace:
         """
         Make a segment active again; one that is active already stays so.
 
+        Those that a partner's sync has imported are unarchived too: where the dashboard refuses, the guide tells people
+        to use this call.
+
         :param name: the segment's name.
         :param segment_id: its id, which wins over the name.
         :return: the segment's summary.
-        :raises ApiError: 404 when there is none, 400 when it is externally managed.
+        :raises ApiError: 404 when there is none, 400 when a campaign or another feature manages it.
         """
         with self._lock:
-            segment = self._own_segment(name, segment_id)
+            segment = self._named(name, segment_id)
+            if segment.externally_managed and not segment.is_imported:
+                raise errors.externally_managed(segment.name)
             segment.unarchive(self._now())
             return segment.summary()
 
-    def get(self, segment_id: str) -> JsonObject | None:
+    def get(self, segment_id: str, *, with_definition: bool = False) -> JsonObject | None:
         """
         Fetch a segment.
 
-        :return: its summary, or None when there is none.
+        :param segment_id: its id.
+        :param with_definition: whether to show it in full; the filters of a cohort are not shown in any case.
+        :return: its summary, or all of it, or None when there is none.
         """
         with self._lock:
             segment = self._by_id(segment_id)
-            return segment.summary() if segment else None
+            if segment is None:
+                return None
+            if not with_definition:
+                return segment.summary()
+            shown = segment.detail()
+            hidden = ("included_filters", "excluded_filters") if segment.is_cohort else ()
+            return {key: value for key, value in shown.items() if key not in hidden}
 
     def find(self, name: str | None = None) -> list[JsonObject]:
         """
@@ -280,12 +294,10 @@ class Workspace:
         segment = self._names.get(name)
         return [segment] if segment and segment.is_shown(self._now()) else []
 
-    def _own_segment(self, name: str, segment_id: str | None) -> Segment:
+    def _named(self, name: str, segment_id: str | None) -> Segment:
         segment = next(iter(self._by_name(name)), None) if segment_id is None else self._by_id(segment_id)
         if segment is None:
             raise errors.name_or_id_not_found(segment_id or name)
-        if segment.externally_managed:
-            raise errors.externally_managed(segment.name)
         return segment
 
     def _check_name_is_free(self, name: str, own_id: str | None = None) -> None:

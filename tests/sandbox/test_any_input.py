@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.api import Credentials, SegmentsApi
+from airflow_provider_moengage.sandbox.clock import AdvancingClock
 from airflow_provider_moengage.sandbox.console import Console
-from airflow_provider_moengage.sandbox.control import Control
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
+from airflow_provider_moengage.sandbox.faults import FaultQueue
+from airflow_provider_moengage.sandbox.journal import Journal
 from airflow_provider_moengage.sandbox.limits import RateLimits
 from airflow_provider_moengage.sandbox.messages import Answer, Request
 from airflow_provider_moengage.sandbox.workspace import Workspace
@@ -247,14 +249,21 @@ CONTROL_VALUES = (
     body=st.dictionaries(CONTROL_KEYS, CONTROL_VALUES, max_size=4) | JSON,
 )
 def test_any_control(method: str, name: str, body: Any) -> None:
-    sandbox = Sandbox()
-    console = Console(Control(sandbox), sandbox._snapshot)
+    clock, faults = AdvancingClock(), FaultQueue()
+    console = Console(
+        "seeds",
+        workspace=Workspace(clock),
+        limits=RateLimits(clock),
+        faults=faults,
+        journal=Journal(),
+        clock=clock,
+    )
     headers = {"host": "localhost", "content-type": "application/json"}
     for path in (f"/_sandbox/{name}", "/_sandbox/segments", "/_sandbox/faults"):
         request = Request(method, path, "", headers, json.dumps(body).encode(), peer="127.0.0.1")
         check_in_process(console.answer(request))
         check_in_process(console.answer(Request("GET", path, "", headers, peer="127.0.0.1")))
-    for fault in sandbox.pending_faults[:1]:
+    for fault in faults.pending()[:1]:
         fault.strikes(request)
         answer = fault.answer(request, console.answer)
         assert all(f"{header}: {value}".encode("iso-8859-1") for header, value in answer.headers.items())

@@ -24,6 +24,18 @@ GOOD_STATE = {"format": "moengage-sandbox-state", "version": 1, "clock_ahead": 0
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 COMMAND = [sys.executable, "-m", "airflow_provider_moengage.sandbox"]
 
+OPTIONS = (
+    "--port",
+    "--host",
+    "--dialect",
+    "--seed-demo",
+    "--state",
+    "--no-rate-limits",
+    "--reset",
+    "--require-database-name",
+    "--archive-shows-id",
+)
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -79,7 +91,7 @@ def test_another_host_is_warned_about(start: Start) -> None:
     assert log.startswith("Warning: everyone who reaches 0.0.0.0 ")
 
 
-@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--port", "x"], ["--dialect", "x"]])
+@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--port", "x"], ["--dialect", "x"], ["--reset", "x"]])
 def test_bad_options_are_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -94,8 +106,9 @@ def test_an_unknown_host_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_help_names_every_option() -> None:
     shown = run(*COMMAND, "--help")
-    for option in ("--port", "--host", "--dialect", "--seed-demo", "--state", "--no-rate-limits"):
+    for option in OPTIONS:
         assert option in shown.stdout
+    assert "out-of-scope" in shown.stdout
 
 
 def test_the_console_script_is_the_same() -> None:
@@ -227,3 +240,17 @@ def test_rate_limits_can_be_switched_off(start: Start) -> None:
     process = start("--no-rate-limits")
     _, export = read_export(process)
     assert "x-ratelimit-limit" not in list_segments(run_in_bash(export)).headers
+
+
+def test_the_servers_other_ways_can_be_chosen(start: Start) -> None:
+    process = start("--seed-demo", "--reset", "seconds", "--require-database-name", "--archive-shows-id")
+    connection = run_in_bash(read_export(process)[1])
+    assert list_segments(connection).headers["x-ratelimit-reset"] == "60"
+    assert connection["extra"] == {"database_name": "SandboxDB"}
+    assert call_archive(connection, "Loyalty gold tier") == 401
+
+
+def test_it_says_how_to_see_where_the_connection_leads(start: Start) -> None:
+    lines, _ = read_export(start())
+    assert "  airflow connections get moengage_default --output json" in lines
+    assert any("secrets backend" in line for line in lines)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
 
 from airflow_provider_moengage.sandbox import Sandbox
-
-if TYPE_CHECKING:
-    from tests.sandbox.calling import Caller
+from tests.sandbox.calling import Caller
 
 CLIENT_NOT_FOUND = {
     "code": "Request Error",
@@ -129,10 +127,11 @@ def test_the_workspace_is_looked_for_before_the_key_is_checked(call: Any) -> Non
 @pytest.mark.parametrize(
     "content_type", [None, "", "text/plain", "application/jsonp", "application/x-www-form-urlencoded"]
 )
-def test_json_has_to_be_announced_on_every_call(call: Any, content_type: str | None) -> None:
+def test_json_has_to_be_announced_on_every_call(call: Any, dialect: str, content_type: str | None) -> None:
     in_v2, in_v3 = call("v2", Content_Type=content_type), call("v3", Content_Type=content_type)
 
-    assert (in_v2.status_code, in_v2.json()["title"]) == (400, "Invalid Request")
+    title = {"seeds": "Invalid Request", "today": "Invalid request"}[dialect]
+    assert (in_v2.status_code, in_v2.json()["title"]) == (400, title)
     assert (in_v3.status_code, in_v3.json()["error"]["code"]) == (400, "Invalid request")
 
 
@@ -145,6 +144,23 @@ def test_a_workspace_without_a_key_refuses_all(spoken: Caller) -> None:
     assert in_v2.status_code == 401
     assert (in_v3.status_code, in_v3.json()["error"]["code"]) == (409, "API SECRET not configured")
     assert "existing_cs_id" not in in_v3.json()["error"]
+
+
+def test_v2_can_insist_on_the_database_name(dialect: Any) -> None:
+    with Sandbox(dialect=dialect, require_database_name=True) as sandbox:
+        assert sandbox.connection["extra"]["database_name"] == "SandboxDB"
+        caller = Caller(sandbox, "segment_id")
+        with caller.session:
+            sandbox.add_segment(name="Spring")
+            refused = caller.archive("Spring")
+            assert refused.status_code == 401
+            assert refused.json() == {
+                "title": "Authentication required",
+                "description": "The header MOE-DBNAME is missing",
+            }
+            assert caller.list().ok
+            caller.session.headers["MOE-DBNAME"] = "SandboxDB"
+            assert caller.archive("Spring").ok
 
 
 def test_the_app_key_may_differ_from_the_username() -> None:

@@ -42,7 +42,10 @@ def test_a_status_comes_in_the_envelope_of_the_version(api: Caller, status: int,
 
     assert in_v2.status_code == in_v3.status_code == status
     assert in_v2.json()["title"] == in_v3.json()["error"]["code"] == code
-    assert in_v2.json()["description"] == in_v3.json()["error"]["message"]
+    description = in_v3.json()["error"]["message"]
+    if status == 429:
+        description = "File segment operations limit breached. Please retry after some time."
+    assert in_v2.json()["description"] == description
     assert in_v3.headers["Retry-After"] == "2"
     assert not api.sandbox.segments[0]["archived"]
     assert api.list().ok
@@ -275,3 +278,51 @@ def test_arguments_without_sense_are_refused(arguments: dict[str, Any], sentence
     with pytest.raises(ValueError, match=sentence):
         sandbox.fail_next(**arguments)
     assert sandbox.pending_faults == []
+
+
+def test_a_key_may_be_out_of_scope(api: Caller) -> None:
+    api.sandbox.add_segment(name="Spring")
+    api.sandbox.fail_next(2, fault="out-of-scope")
+    api.sandbox.fail_next(fault="out-of-scope", headers={"MOENGAGE-AUTH-ERROR-CODE": "ER022"}, body="")
+
+    in_v2, in_v3, bare = api.archive("Spring"), api.list(), api.list()
+
+    assert [answer.status_code for answer in (in_v2, in_v3, bare)] == [403, 403, 403]
+    assert in_v2.headers["MOENGAGE-AUTH-ERROR-CODE"] == in_v3.headers["MOENGAGE-AUTH-ERROR-CODE"] == "ER007"
+    assert in_v2.json()["title"] == in_v3.json()["error"]["code"] == "Forbidden"
+    assert (bare.headers["MOENGAGE-AUTH-ERROR-CODE"], bare.content) == ("ER022", b"")
+    assert not api.sandbox.segments[0]["archived"]
+
+
+def test_an_address_may_not_be_allowed(api: Caller) -> None:
+    api.sandbox.fail_next(fault="empty", status=403)
+    answer = api.list()
+    assert (answer.status_code, answer.content) == (403, b"")
+    assert "MOENGAGE-AUTH-ERROR-CODE" not in answer.headers
+
+
+def test_the_workspace_may_be_full(api: Caller) -> None:
+    segment = api.sandbox.add_segment(name="Spring", archived=True)
+    api.sandbox.fail_next(3, fault="active-limit", headers={"x-ratelimit-reset": "30"})
+
+    in_v2 = api.unarchive("Spring")
+    in_v3 = [api.create("Autumn", group(attribute())), api.update(segment["id"], group(attribute()))]
+
+    assert {answer.status_code for answer in (in_v2, *in_v3)} == {429}
+    assert (in_v2.json()["title"], in_v2.json()["actual_count"], in_v2.json()["limit"]) == (
+        "Too Many Requests",
+        1_001,
+        1_000,
+    )
+    for answer in in_v3:
+        assert (answer.json()["error"]["actual_count"], answer.json()["error"]["limit"]) == (1_001, 1_000)
+        assert answer.headers["x-ratelimit-reset"] == "30"
+    assert [segment["archived"] for segment in api.sandbox.segments] == [True]
+
+
+@pytest.mark.parametrize(("given", "status"), [({}, 400), ({"status": 503}, 503)])
+def test_a_refusal_may_come_in_the_third_envelope(api: Caller, given: dict[str, int], status: int) -> None:
+    api.sandbox.fail_next(fault="fail-envelope", **given)  # type: ignore[arg-type]
+    answer = api.list()
+    assert (answer.status_code, answer.json()["status"]) == (status, "fail")
+    assert set(answer.json()["error"]) == {"message", "type", "request_id"}

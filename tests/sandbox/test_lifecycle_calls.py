@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from tests.sandbox.calling import UNKNOWN_ID, Caller, MovableClock
+from airflow_provider_moengage.sandbox import Sandbox
+from tests.sandbox.calling import UNKNOWN_ID, Caller, MovableClock, attribute, group
 
 ACTIONS = ["archive", "unarchive"]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_archive_and_unarchive_answer_as_documented(spoken: Caller, dialect: str, action: str) -> None:
-    segment = spoken.sandbox.add_segment(name="api_test_7", archived=action == "unarchive")
+    spoken.sandbox.add_segment(name="api_test_7", archived=action == "unarchive")
 
     answer = getattr(spoken, action)("api_test_7")
 
     expected = {"message": f"Successfully {action}d the custom segment", "success": True, "cs_name": "api_test_7"}
-    if dialect == "today":
-        expected["cs_id"] = segment["id"]
     assert answer.status_code == {"seeds": 202, "today": 200}[dialect]
     assert answer.json() == expected
     assert spoken.sandbox.segments[0]["archived"] is (action == "archive")
@@ -82,9 +82,12 @@ def test_what_is_not_there_is_not_found(
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("name", [None, "", "  \t", 7, ["x"], True])
-def test_a_name_is_required(spoken: Caller, action: str, name: object) -> None:
+def test_a_name_is_required(spoken: Caller, dialect: str, action: str, name: object) -> None:
     answer = getattr(spoken, action)(name)
-    assert (answer.status_code, answer.json()["title"]) == (400, "Invalid Request")
+    title = {"seeds": "Invalid Request", "today": "Invalid request"}[dialect]
+    assert (answer.status_code, answer.json()["title"]) == (400, title)
+    if name is None:
+        assert answer.json()["description"] == "name - Field is required but value is None : None"
 
 
 def test_an_id_that_is_no_text_is_refused(spoken: Caller) -> None:
@@ -99,7 +102,9 @@ def test_an_empty_id_is_none(spoken: Caller) -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("source", ["CAMPAIGN", "ANALYTICS", "COHORT_SYNC"])
+@pytest.mark.parametrize(
+    "source", ["Campaigns", "Analyse", "Prediction", "Campaign Locale", "Global Control Group", "CAMPAIGN", "others"]
+)
 def test_externally_managed_segments_are_refused(spoken: Caller, action: str, source: str) -> None:
     spoken.sandbox.add_segment(name="theirs", source=source, archived=action == "unarchive")
 
@@ -110,19 +115,78 @@ def test_externally_managed_segments_are_refused(spoken: Caller, action: str, so
     assert spoken.sandbox.segments[0]["archived"] is (action == "unarchive")
 
 
+@pytest.mark.parametrize("source", ["Cohort Sync", "Amplitude", "Mixpanel", "mParticle", "Segment IO", "COHORT_SYNC"])
+def test_imported_segments_are_unarchived_but_not_archived(spoken: Caller, source: str) -> None:
+    spoken.sandbox.add_segment(name="theirs", source=source, archived=True)
+    assert spoken.unarchive("theirs").ok
+    assert "externally managed" in spoken.archive("theirs").json()["description"]
+    assert not spoken.sandbox.segments[0]["archived"]
+
+
+@pytest.mark.parametrize(
+    "source", ["API", "DASHBOARD", "Segmentation", "CSV Upload", "Import Users", "Custom", "CSV_UPLOAD"]
+)
+def test_peoples_own_segments_are_archived_and_unarchived(spoken: Caller, source: str) -> None:
+    spoken.sandbox.add_segment(name="ours", source=source)
+    assert spoken.archive("ours").ok
+    assert spoken.unarchive("ours").ok
+
+
+def test_some_servers_show_the_id_in_the_answer(dialect: Any) -> None:
+    with Sandbox(dialect=dialect, archive_shows_id=True) as sandbox:
+        segment = sandbox.add_segment(name="Spring")
+        caller = Caller(sandbox, "segment_id")
+        with caller.session:
+            for answer in (caller.archive("Spring"), caller.unarchive("Spring")):
+                assert answer.json()["cs_id"] == segment["id"]
+
+
+def test_a_slash_at_the_end_changes_nothing(spoken: Caller) -> None:
+    segment = spoken.sandbox.add_segment(name="Spring")
+    assert spoken("GET", "/v3/custom-segments/?name=Spring").json()["data"][0]["id"] == segment["id"]
+    assert segment["id"] in spoken("GET", f"/v3/custom-segments/{segment['id']}/").text
+    assert spoken("PATCH", "/v2/custom-segments/archive/", {"name": "Spring"}).ok
+    assert spoken.sandbox.unknown_requests == []
+
+
 @pytest.mark.parametrize("kind", ["filter", "file"])
 def test_get_answers_the_segment_whatever_its_kind(spoken: Caller, dialect: str, kind: str) -> None:
     segment = spoken.sandbox.add_segment(name="api_test_7", kind=kind, age=timedelta(days=90))
 
     answer = spoken.get(segment["id"])
 
-    shown = {key: segment[key] for key in ("name", "id", "created_time", "type", "source")}
+    keys = ["name", "id", "created_time", "type", "source"]
+    if dialect == "today":
+        keys += ["updated_time", "description", *(["included_filters"] if kind == "filter" else [])]
+    shown = {key: segment[key] for key in keys}
     assert answer.status_code == 200
     assert answer.json()["type"] == "custom_segment"
     assert re.fullmatch("[A-Za-z]{8}", answer.json()["response_id"])
     assert answer.json()["data"] == ([shown] if dialect == "seeds" else shown)
     assert shown["created_time"] == "2025-12-01T12:00:00.409000"
     assert re.fullmatch("[0-9a-f]{24}", shown["id"])
+
+
+def test_what_get_answers_today_can_be_sent_back_changed(spoken: Caller, dialect: str) -> None:
+    if dialect == "seeds":
+        pytest.skip("the seeds' get shows no definition")
+    given = {"included_filters": group(attribute()), "excluded_filters": group(attribute("silver"))}
+    segment = spoken.create("Spring", **given).json()["data"]
+
+    read = spoken.get(segment["id"]).json()["data"]
+
+    assert read == segment
+    assert {key: read[key] for key in given} == given
+    read["included_filters"]["filters"].append(attribute("platinum"))
+    updated = spoken.update(segment["id"], read["included_filters"], excluded_filters=read["excluded_filters"]).json()[
+        "data"
+    ]
+    assert spoken.get(segment["id"]).json()["data"] == updated
+
+
+def test_a_cohort_has_no_definition_to_show(spoken: Caller) -> None:
+    segment = spoken.sandbox.add_segment(name="theirs", source="Cohort Sync", excluded_filters=group())
+    assert "_filters" not in spoken.get(segment["id"]).text
 
 
 def test_get_accepts_an_id_in_capitals(spoken: Caller) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ EPOCH = 1_772_366_400  # 2026-03-01T12:00:00Z; the clock stands 0.409 s later
 Call = Callable[[], "requests.Response"]
 
 
-@pytest.fixture(params=["get", "list", "create", "update"])
+@pytest.fixture(params=["get", "list", "create", "update", "archive", "unarchive"])
 def endpoint(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -33,6 +34,8 @@ def call(api: Caller, endpoint: str) -> Call:
         "list": api.list,
         "create": lambda: api.create("<b>", group()),
         "update": lambda: api.update(UNKNOWN_ID, group(attribute())),
+        "archive": lambda: api.archive("gone"),
+        "unarchive": lambda: api.unarchive("gone"),
     }
     return calls[endpoint]
 
@@ -51,8 +54,11 @@ def limit_headers(answer: requests.Response) -> list[int]:
     return [int(answer.headers[f"x-ratelimit-{name}"]) for name in ("limit", "remaining", "reset")]
 
 
-def refusal(answer: requests.Response) -> Any:
-    return answer.status_code, answer.json()["error"]
+def expected_refusal(endpoint: str, figures: str) -> dict[str, Any]:
+    if endpoint in ("archive", "unarchive"):
+        sentence = "File segment operations limit breached. Please retry after some time."
+        return {"title": "Too Many Requests", "description": sentence}
+    return {"code": "Too Many Requests", "message": f"API rate limit breached. Current limit: {figures}"}
 
 
 @pytest.mark.parametrize("window", [0, 1, 2], ids=["minute", "hour", "day"])
@@ -67,10 +73,8 @@ def test_one_more_than_the_limit_is_refused(call: Call, clock: MovableClock, end
 
     answer = call()
 
-    assert refusal(answer) == (
-        429,
-        {"code": "Too Many Requests", "message": f"API rate limit breached. Current limit: {figures}"},
-    )
+    assert answer.status_code == 429
+    assert answer.json().get("error", answer.json()) == expected_refusal(endpoint, figures)
     assert limit_headers(answer) == [allowed, 0, EPOCH + 1 + period.total_seconds()]
     clock.now = began + period - timedelta(microseconds=1)
     assert call().status_code == 429
@@ -118,13 +122,35 @@ def test_each_endpoint_has_its_own_limit(api: Caller) -> None:
     assert api.list().status_code == 429
 
 
-def test_archive_and_unarchive_have_no_limit(spoken: Caller) -> None:
+def test_archive_and_unarchive_have_a_limit_each(spoken: Caller) -> None:
     spoken.sandbox.add_segment(name="Spring")
-    for _ in range(101):
-        answers = spoken.archive("Spring"), spoken.unarchive("Spring")
-    for answer in answers:
-        assert answer.ok
-        assert "x-ratelimit-limit" not in answer.headers
+    archived = [spoken.archive("Spring") for _ in range(51)]
+    unarchived = [spoken.unarchive("Spring") for _ in range(51)]
+    for answers in (archived, unarchived):
+        assert all(answer.ok for answer in answers[:50])
+        assert [limit_headers(answer)[:2] for answer in answers[49:]] == [[50, 0], [50, 0]]
+        assert answers[50].status_code == 429
+
+
+@pytest.mark.parametrize("lifecycle", [False, True])
+def test_the_reset_may_be_the_seconds_that_are_left(clock: MovableClock, lifecycle: bool) -> None:
+    with Sandbox(clock=clock, reset="seconds") as sandbox:
+        caller = Caller(sandbox, "segment_id")
+        call = partial(caller.archive, "gone") if lifecycle else caller.list
+        with caller.session:
+            assert limit_headers(call()) == [50, 49, 60]
+            clock.move(seconds=29.5)
+            for _ in range(49):
+                call()
+            refused = call()
+            assert (refused.status_code, limit_headers(refused)) == (429, [50, 0, 31])
+            clock.move(seconds=31)
+            assert call().status_code != 429
+            for _ in range(3):
+                for _ in range(50):
+                    call()
+                clock.move(minutes=1)
+            assert limit_headers(call()) == [200, 48, 3_360]
 
 
 def test_wrong_credentials_belong_to_no_workspace(api: Caller) -> None:
