@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 # The longest window of MoEngage's limits is a day: a task still refused after that waits in vain.
-_LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
+LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
 
 # A server that refuses again and again, and each time asks for a second, is not to be asked all day long.
 _SHORTEST_DEFERRAL = timedelta(seconds=30)
@@ -48,18 +48,31 @@ class MoEngageOperator(BaseOperator):
         super().__init__(**kwargs)
         self.moengage_conn_id = moengage_conn_id
         self.deferrable = deferrable
-        # What of it is done already, in JSON values: call_api() sets it, and finds it again after a deferral.
+        # What of an execution is done already, in JSON values: call_api() sets it, and finds it after a deferral.
         self.progress: dict[str, Any] = {}
+        self._own_hook: MoEngageHook | None = None
         # Only Airflow 3.3 has the attribute. Filled in afterwards, so that default_args can set it too.
         if getattr(self, "retry_policy", self) is None:
             self.retry_policy = MoEngageRetryPolicy()
 
     @cached_property
     def hook(self) -> MoEngageHook:
-        """The hook of the connection."""
+        """The hook of the connection, for one execution."""
         from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
-        return MoEngageHook(self.moengage_conn_id)
+        self._own_hook = MoEngageHook(self.moengage_conn_id)
+        return self._own_hook
+
+    def _start(self, progress: dict[str, Any]) -> None:
+        """
+        Begin an execution, with nothing left of another one. A subclass adds what it keeps for an execution.
+
+        :param progress: what was done before a deferral.
+        """
+        # A hook that somebody has set, such as a test, stays.
+        if vars(self).get("hook") is self._own_hook:
+            vars(self).pop("hook", None)
+        self.progress = progress
 
     @abstractmethod
     def call_api(self, context: Context) -> Any:
@@ -80,6 +93,7 @@ class MoEngageOperator(BaseOperator):
         :raises AirflowFailException: for what no retry can mend.
         :raises MoEngageError: for what a later try can mend; ``retry_after`` says when, where the server said so.
         """
+        self._start({})
         return self._call_or_defer(context, None)
 
     def execute_complete(
@@ -98,7 +112,7 @@ class MoEngageOperator(BaseOperator):
         :param progress: what it has done before.
         :return: as :meth:`execute`.
         """
-        self.progress = progress or {}
+        self._start(progress or {})
         return self._call_or_defer(context, waiting_since)
 
     def _call_or_defer(self, context: Context, waiting_since: str | None) -> Any:
@@ -114,14 +128,22 @@ class MoEngageOperator(BaseOperator):
         """Tell a wait that did not fit into the client's budget. One for a rate limit fits, or is over by now."""
         return isinstance(error, RateLimitError) or (error.retry_after or 0) > self.hook.client.retry.budget
 
+    def _longest_wait(self) -> timedelta:
+        """How long all deferrals of an execution together may take."""
+        return min(LONGEST_DEFERRAL, self.execution_timeout or LONGEST_DEFERRAL)
+
+    def _shortest_deferral(self) -> timedelta:
+        """How long a deferral takes at least."""
+        return _SHORTEST_DEFERRAL
+
     def _defer(self, error: MoEngageError, waiting_since: str | None) -> None:
         """Leave the worker until the wait is over, unless all waits together take longer than they may."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         now = pendulum.now("UTC")
-        moment = now + max(timedelta(seconds=error.retry_after or 0), _SHORTEST_DEFERRAL)
+        moment = now + max(timedelta(seconds=error.retry_after or 0), self._shortest_deferral())
         since = datetime.fromisoformat(waiting_since) if waiting_since else now
-        if moment - min(_LONGEST_DEFERRAL, self.execution_timeout or _LONGEST_DEFERRAL) > since:
+        if moment - self._longest_wait() > since:
             return
         self.log.warning("The task is deferred until %s UTC. %s", moment.to_datetime_string(), error)
         self.defer(

@@ -8,13 +8,20 @@ import sys
 from pathlib import Path
 
 from demo import say
-from tests.benchmarks import bulk, calls, first_minute, parsing, waiting
+from tests.benchmarks import bulk, calls, first_minute, parsing, quota, waiting
 from tests.benchmarks.machine import facts
 from tests.benchmarks.show import compact, lines_of
 from tests.benchmarks.summary import summary
 
 # To add a benchmark, add its module: measure(options) gives what goes into the JSON, and report(figures) its lines.
-BENCHMARKS = {"calls": calls, "waiting": waiting, "parsing": parsing, "bulk": bulk, "first_minute": first_minute}
+BENCHMARKS = {
+    "calls": calls,
+    "waiting": waiting,
+    "parsing": parsing,
+    "bulk": bulk,
+    "quota": quota,
+    "first_minute": first_minute,
+}
 RESULTS = Path(__file__).with_name("results.json")
 
 
