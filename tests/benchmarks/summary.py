@@ -175,6 +175,27 @@ def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
+def _quota(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    runs = {run["segments"]: run for run in figures["runs"]}
+    counts = ", ".join(f"{count:,}" for count in runs)
+
+    def each(text: str) -> str:
+        return " / ".join(text.format(**run) for run in runs.values())
+
+    return [
+        (
+            f"archive {counts} segments under MoEngage's limits, on the sandbox's clock",
+            each("{seconds:,.0f} s"),
+            f"the least that the limits allow: {each('{least_seconds:,.0f} s')}",
+        ),
+        (
+            "requests, of which refused; seconds of worker slot; deferrals",
+            f"{each('{requests:,}')}, {each('{refused}')}; {each('{slot_seconds:.0f}')}; {each('{deferrals}')}",
+            "",
+        ),
+    ]
+
+
 def _in_airflow(runs: Iterable[Mapping[str, Any]], at_once: int) -> tuple[str, str, str]:
     runs = list(runs)
 
@@ -215,4 +236,11 @@ def _listed(numbers: Sequence[int]) -> str:
     return f"{', '.join(first)} or {last}"
 
 
-ROWS = {"calls": _calls, "waiting": _waiting, "parsing": _parsing, "bulk": _bulk, "first_minute": _first_minute}
+ROWS = {
+    "calls": _calls,
+    "waiting": _waiting,
+    "parsing": _parsing,
+    "bulk": _bulk,
+    "quota": _quota,
+    "first_minute": _first_minute,
+}

@@ -13,7 +13,8 @@ from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator, Un
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.segments.bulk_run import KilledError
 from airflow_provider_moengage.segments.estimate import SentCalls, count_of, duration, estimate_of
-from tests.benchmarks.quota import WANTED, archived_under_limits, least_of
+from tests.benchmarks.on_the_clock import archived_under_limits
+from tests.benchmarks.quota import WANTED, least_of
 from tests.support import once
 
 NOON = datetime(2026, 11, 2, 17, 5, tzinfo=timezone.utc)
@@ -95,7 +96,7 @@ def test_more_than_a_day():
 
 @once
 def test_without_deferrable_it_waits_in_the_worker(capsys):
-        taken, xcom = archived_under_limits(250, 4, deferrable=False)
+    taken, xcom = archived_under_limits(250, 4, deferrable=False)
     assert len(xcom["succeeded"]) == 250
     assert taken["deferrals"] == taken["refused"] == 0
     assert taken["slot_seconds"] == taken["seconds"] <= 3_600 * 1.02
@@ -154,7 +155,7 @@ class TestBeforeTheFirstCall:
 def test_a_server_without_limits_is_called_at_full_speed(monkeypatch, capsys):
     import json
 
-        with Sandbox(rate_limits=False) as sandbox:
+    with Sandbox(rate_limits=False) as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
         monkeypatch.setattr("airflow_provider_moengage.segments.bulk_run.PROGRESS_SECONDS", 0.0)
         for segment in segments_of(120):
