@@ -161,7 +161,8 @@ def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     milliseconds = figures["latency_seconds"] * 1_000
     return [
         (
-            f"archive 1,000 segments, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: time / the least",
+            f"archive 1,000 segments on a server without limits, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: "
+            "time / the least",
             " / ".join(ratios),
             "",
         ),
@@ -203,7 +204,7 @@ def _in_airflow(runs: Iterable[Mapping[str, Any]], at_once: int) -> tuple[str, s
         return f"{median(run['seconds'] * 1_000 / run['segments'] for run in runs if run['way'] == way):,.0f} s"
 
     return (
-        f"the same in a real Airflow, {at_once} at once, from the first task's start to the last one's end",
+        f"the same server and a real Airflow, {at_once} at once, from the first task's start to the last one's end",
         f"{for_a_thousand('one_task')} in one task; {for_a_thousand('mapped')} with a task each (extrapolated from 50)",
         f"{for_a_thousand('mapped_http')} with a mapped `HttpOperator` (extrapolated from 50)",
     )
