@@ -161,8 +161,7 @@ def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     milliseconds = figures["latency_seconds"] * 1_000
     return [
         (
-            f"archive 1,000 segments on a server without limits, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: "
-            "time / the least",
+            f"archive 1,000 segments, {milliseconds:.0f} ms each, no limits, {_listed(concurrencies)} at once: time / least",
             " / ".join(ratios),
             "",
         ),
