@@ -159,9 +159,10 @@ def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for count in (1_000, 10_000)
     }
     milliseconds = figures["latency_seconds"] * 1_000
+    at_once = _listed(concurrencies)
     return [
         (
-            f"archive 1,000 segments, {milliseconds:.0f} ms each, no limits, {_listed(concurrencies)} at once: time / least",
+            f"archive 1,000 segments, {milliseconds:.0f} ms each, no limits, {at_once} at once: time / least",
             " / ".join(ratios),
             "",
         ),
