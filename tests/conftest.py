@@ -197,7 +197,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     RATE_LIMITER.reset()
     clock = Clock()
     modules = ("client.retry", "client.transport", "sensors.segments", "triggers.segments")
-    for module in (*modules, "triggers.polling"):
+    for module in (*modules, "triggers.polling", "segments.bulk_run", "operators.bulk_base"):
         monkeypatch.setattr(f"airflow_provider_moengage.{module}.time", clock)
     for module in ("client.retry", "client.transport"):
         monkeypatch.setattr(f"airflow_provider_moengage.{module}.random", SimpleNamespace(random=lambda: 0.5))

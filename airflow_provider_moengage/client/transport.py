@@ -145,7 +145,7 @@ class Transport:
 
     def _reserve(self, endpoint: Endpoint, call: str) -> None:
         """Wait for room in a window that is used up, as far as is known, instead of asking to be refused."""
-        left = self.retry.budget
+        left = min(self.retry.budget, self.retry.limit_budget)
         # An answer comes within these, or it is none.
         longest_wait = sum(self.timeout) if left else 0.0
         while wait := RATE_LIMITER.reserve(endpoint, time.monotonic, longest_wait=longest_wait):

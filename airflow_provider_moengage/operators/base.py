@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 # The longest window of MoEngage's limits is a day: a task still refused after that waits in vain.
-_LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
+LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
 
 # A server that refuses again and again, and each time asks for a second, is not to be asked all day long.
 _SHORTEST_DEFERRAL = timedelta(seconds=30)
@@ -163,14 +163,22 @@ class MoEngageOperator(RendersPlainly, BaseOperator):
         """Tell a wait that did not fit into the client's budget. One for a rate limit fits, or is over by now."""
         return isinstance(error, RateLimitError) or (error.retry_after or 0) > self.hook.client.retry.budget
 
+    def _longest_wait(self) -> timedelta:
+        """How long all deferrals of an execution together may take."""
+        return min(LONGEST_DEFERRAL, self.execution_timeout or LONGEST_DEFERRAL)
+
+    def _shortest_deferral(self) -> timedelta:
+        """How long a deferral takes at least."""
+        return _SHORTEST_DEFERRAL
+
     def _defer(self, error: MoEngageError, waiting_since: str | None) -> None:
         """Leave the worker until the wait is over, unless all waits together take longer than they may."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         now = pendulum.now("UTC")
-        moment = now + max(timedelta(seconds=error.retry_after or 0), _SHORTEST_DEFERRAL)
+        moment = now + max(timedelta(seconds=error.retry_after or 0), self._shortest_deferral())
         since = datetime.fromisoformat(waiting_since) if waiting_since else now
-        if moment - min(_LONGEST_DEFERRAL, self.execution_timeout or _LONGEST_DEFERRAL) > since:
+        if moment - self._longest_wait() > since:
             return
         self.log.warning("The task is deferred until %s UTC. %s", moment.to_datetime_string(), error)
         self.defer(

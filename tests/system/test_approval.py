@@ -27,7 +27,7 @@ def test_a_person_approves_or_rejects(airflow):
             sandbox.add_segment(name=name, created_time=last_run - timedelta(days=before))
 
         rejected = airflow.trigger(DAG_ID, conf={"newer_than": "P1Y"})
-        assert "'camp_expired'" in airflow.question(DAG_ID, rejected, "approve")["body"]
+        assert "| `camp_expired` |" in airflow.question(DAG_ID, rejected, "approve")["body"]
         airflow.answer(DAG_ID, rejected, "approve", "Reject")
         airflow.wait_for_the_end(DAG_ID, rejected)
         assert archived(sandbox) == []
@@ -40,7 +40,7 @@ def test_a_person_approves_or_rejects(airflow):
         (weekly,) = scheduled_runs(airflow)
         question = airflow.question(DAG_ID, weekly, "approve")
         assert question["subject"] == "Archive 1 expired MoEngage segments?"
-        assert re.findall("`'(.+)'`", question["body"]) == ["camp_expired"]
+        assert re.findall("`(.+)`", question["body"]) == ["camp_expired"]
         airflow.answer(DAG_ID, weekly, "approve", "Approve")
         airflow.wait_for_the_end(DAG_ID, weekly)
         assert archived(sandbox) == ["camp_expired"]
