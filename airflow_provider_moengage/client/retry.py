@@ -149,7 +149,7 @@ RETRIES = RetryPolicy()
 """How a client retries unless it is told otherwise."""
 
 NO_RETRIES = RetryPolicy(tries=1, budget=0)
-"""Send once and never wait: for who looks again in a while anyway."""
+"""Send once and never wait: for polls, which come again anyway."""
 
 
 class NoAnswerError(MaxRetryError):

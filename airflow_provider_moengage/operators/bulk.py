@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_moengage.client.errors import InvalidInputError
-from airflow_provider_moengage.operators.base import MoEngageOperator
+from airflow_provider_moengage.operators.base import LEFT_OUT, MoEngageOperator
 from airflow_provider_moengage.operators.bulk_base import ManySegmentsOperator
 
 if TYPE_CHECKING:
@@ -33,15 +32,6 @@ _CRITERIA = (
 )
 
 
-class _LeftOut:
-    def __repr__(self) -> str:
-        return "<left out>"
-
-
-# Not None: a mapped task is given what another task has returned, and None of that must not select every segment.
-_LEFT_OUT: Any = _LeftOut()
-
-
 class ListSegmentsOperator(MoEngageOperator):
     """
     Select segments by name, age, type and source, the oldest first: for example those of campaigns that are over.
@@ -51,9 +41,10 @@ class ListSegmentsOperator(MoEngageOperator):
 
     Returns them as XCom, a list of ``{"name", "segment_id", "created_time", "type", "source"}`` that the operators for
     one segment take with ``expand_kwargs()``. A selection of nothing is a success and an empty list, for which Airflow
-    skips a mapped task. The log has the selection as a table of at most 100 rows. A segment whose ``created_time``
-    cannot be read is never selected, and named in a warning. Fails without a retry when the key is wrong or a parameter
-    cannot be used; a bad parameter is found before the request.
+    skips a mapped task; the log then says which criterion has left out how many. The log has the selection as a table
+    of at most 100 rows. A segment whose ``created_time`` cannot be read is never selected, and named in a warning.
+    Fails without a retry when the key is wrong or a parameter cannot be used; a bad parameter is found before the
+    request.
 
     The documents show no field that tells an archived segment from an active one, and do not say that the list leaves
     archived ones out. Count on them to be listed, and so to be selected, until 180 days after they were archived. To
@@ -68,8 +59,9 @@ class ListSegmentsOperator(MoEngageOperator):
     :param name_pattern: glob for the name, such as ``camp_*``: ``*``, ``?``, ``[abc]``, ``[!abc]``; case-sensitive.
         (templated)
     :param exclude_pattern: glob for names that are never selected; case-sensitive. (templated)
-    :param older_than: least age: a timedelta, a pendulum Duration, or an ISO 8601 duration of whole numbers such as
-        ``P90D``, ``P3M`` (months of the calendar) or ``PT12H``. (templated)
+    :param older_than: least age: a timedelta, a pendulum Duration (of pendulum 3.2 or newer), or an ISO 8601 duration
+        of whole numbers such as ``P90D``, ``P3M`` (months of the calendar) or ``PT12H``. Without ``newer_than`` a
+        warning says that the same segments come again. (templated)
     :param newer_than: greatest age, likewise; longer than ``older_than``. (templated)
     :param as_of: moment from which ages count: a datetime, or an ISO 8601 string such as ``{{ data_interval_end }}``
         renders to; without a zone it is in UTC. What was created then or later is not selected. Now by default, when
@@ -88,19 +80,18 @@ class ListSegmentsOperator(MoEngageOperator):
     def __init__(
         self,
         *,
-        name: str = _LEFT_OUT,
-        name_pattern: str = _LEFT_OUT,
-        exclude_pattern: str = _LEFT_OUT,
-        older_than: timedelta | str = _LEFT_OUT,
-        newer_than: timedelta | str = _LEFT_OUT,
-        as_of: datetime | str = _LEFT_OUT,
-        types: list[str] = _LEFT_OUT,
-        sources: list[str] = _LEFT_OUT,
-        limit: int | str = _LEFT_OUT,
+        name: str = LEFT_OUT,
+        name_pattern: str = LEFT_OUT,
+        exclude_pattern: str = LEFT_OUT,
+        older_than: timedelta | str = LEFT_OUT,
+        newer_than: timedelta | str = LEFT_OUT,
+        as_of: datetime | str = LEFT_OUT,
+        types: list[str] = LEFT_OUT,
+        sources: list[str] = LEFT_OUT,
+        limit: int | str = LEFT_OUT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._given: list[str] = []
         self.name = self._take("name", name)
         self.name_pattern = self._take("name_pattern", name_pattern)
         self.exclude_pattern = self._take("exclude_pattern", exclude_pattern)
@@ -111,11 +102,11 @@ class ListSegmentsOperator(MoEngageOperator):
         self.sources = self._take("sources", sources)
         self.limit = self._take("limit", limit)
 
-    def _take(self, criterion: str, value: Any) -> Any:
-        if value is _LEFT_OUT:
-            return None
-        self._given.append(criterion)
-        return value
+    def _take(self, parameter: str, value: Any) -> Any:
+        # None is nowhere there on purpose: it would select every segment.
+        if value is None:
+            self._given.append(parameter)
+        return super()._take(parameter, value)
 
     def call_api(self, context: Context) -> list[dict[str, Any]]:
         """
@@ -130,13 +121,6 @@ class ListSegmentsOperator(MoEngageOperator):
         from airflow_provider_moengage.segments.selection import select
 
         values = {criterion: getattr(self, criterion) for criterion in _CRITERIA}
-        for criterion in self._given:
-            # Or a template that renders to nothing, or a task that returns it, would select every segment.
-            if values[criterion] is None:
-                raise InvalidInputError(
-                    f"{criterion} was given, but there is nothing in it now. If it comes from a template or another "
-                    "task, look at what that gives; leave the parameter out where it is not wanted."
-                )
         criteria = criteria_of(now=pendulum.now("UTC"), **values)
         selection = select(self.hook.client.list_segments(criteria.name), criteria)
         for line in selection.lines():

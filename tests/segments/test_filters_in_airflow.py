@@ -9,7 +9,8 @@ import jinja2
 import pendulum
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_moengage.operators.segments import ListSegmentsOperator, UpdateSegmentOperator
+from airflow_provider_moengage.operators.bulk import ListSegmentsOperator
+from airflow_provider_moengage.operators.segments import UpdateSegmentOperator
 from airflow_provider_moengage.segments.filter_values import comes_later
 from airflow_provider_moengage.segments.filters import (
     all_of,
