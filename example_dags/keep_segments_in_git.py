@@ -10,8 +10,9 @@ folder's, and how this DAG finds those that have no file any more.
 2. show_plan: what would be created, what updated (by attribute and operator, never by value), what is the same, and
    which segments have no file. When nothing differs, nobody is asked.
 3. approve: a person clicks Approve or Reject in Airflow (Browse > Required Actions), within 23 hours; then the run
-   fails, and nothing is changed. Before Airflow 3.1 the run ends here; who agrees triggers the DAG once more, with the
-   number that the plan begins with as the param "approved".
+   fails, and nothing is changed. There is one run at a time: reject a plan that is out of date. Before Airflow 3.1 the
+   run ends here; who agrees triggers the DAG once more, with the number that the plan begins with as the param
+   "approved".
 4. apply: a task for each segment that differs, with the definitions that were approved, whatever is in the files by
    now. One that somebody has created under such a name meanwhile is not overwritten: that task fails.
 
@@ -108,6 +109,8 @@ def mistakes_in(text: str, definition: Any) -> list[str]:
     for key in ("included_filters", "excluded_filters"):
         if key in definition:
             mistakes += [f"{place}: {sentence}" for place, sentence in check_filters(definition[key], key)]
+    if not mistakes and not definition["included_filters"]["filters"]:
+        mistakes.append("included_filters.filters: The list is empty: MoEngage may select nobody, or everybody.")
     return mistakes
 
 

@@ -192,6 +192,10 @@ BROKEN = {
     "prefix": (json.dumps({**GOOD, "name": "camp"}), "name has to begin with git_, as all names of this folder."),
     "twice": (json.dumps({**GOOD, "name": NAMES[1]}), "Another file has a segment of this name."),
     "dated": (json.dumps({**GOOD, "included_filters": filters(["{{ ds }}"])}, indent=1), "Line 12 has a template"),
+    "nobody": (
+        json.dumps({**GOOD, "included_filters": {"filter_operator": "and", "filters": []}}),
+        "included_filters.filters: The list is empty",
+    ),
     "empty": (
         json.dumps({**GOOD, "excluded_filters": filters([])}),
         "excluded_filters.filters[0].value: The list is empty",
