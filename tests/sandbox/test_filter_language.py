@@ -600,7 +600,9 @@ def test_what_stands_for_nothing_is_not_described(long_lived: Caller, item: dict
 def test_whatever_is_put_into_a_right_filter_is_judged(data: st.DataObject) -> None:
     """Nothing that JSON can express makes the check or the description of a filter fail."""
     item = copy.deepcopy(data.draw(st.sampled_from(list(RIGHT.values()))))
-    odd = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+    odd: st.SearchStrategy[Any] = (
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+    )
     odd = (
         odd
         | st.lists(odd, max_size=2)
