@@ -195,9 +195,9 @@ class RateLimiter:
 
     def _window(self, endpoint: Endpoint, ticks: float) -> _Window:
         if endpoint not in self._windows and len(self._windows) >= _MOST_WINDOWS:
-            for known, window in list(self._windows.items()):
+            for other, window in list(self._windows.items()):
                 if not window.under_way and window.resets_at <= ticks:
-                    del self._windows[known]
+                    del self._windows[other]
         return self._windows[endpoint]
 
 

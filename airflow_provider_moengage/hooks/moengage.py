@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 # What Airflow shows, and its form may send, in place of a saved password.
 _MASK = "***"
-# Under which people write the key into the extra.
-_NAMES_OF_A_KEY = ("api_key", "apikey", "api-key", "data_api_key", "data api key", "key", "secret", "password", "token")
+# Under which people write the key into the extra; app_key is another field.
+_NAME_OF_A_KEY = re.compile(r'"(?!app_key")([a-z _-]{0,20}(?:key|secret|password|token))"\s*:', re.IGNORECASE)
+# As a URI has it between brackets, which Airflow takes off.
+_BARE_IPV6 = re.compile(r"[0-9a-f.]*:[0-9a-f.]*:[0-9a-f.:]*", re.IGNORECASE)
 
 # A shorter one may be the same as something else, in a test say.
 _SHORTEST_KEY = 8
@@ -214,13 +216,11 @@ def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageCli
 def _check_password(connection: Connection) -> None:
     """Check the API key, and look for it where people put it otherwise; it is shown nowhere."""
     password, extra = connection.password, connection.extra or ""
-    if not (password or "").strip():
-        named = next((name for name in _NAMES_OF_A_KEY if re.search(rf'"{name}"\s*:', extra, re.IGNORECASE)), None)
-        if named:
-            raise InvalidInputError(
-                f"its password (Data API key) is missing, and its extra has {named}: move the key from there into the "
-                "password, where Airflow encrypts and masks it."
-            )
+    if not (password or "").strip() and (named := _NAME_OF_A_KEY.search(extra)):
+        raise InvalidInputError(
+            f"its password (Data API key) is missing, and its extra has {named[1]}: move the key from there into "
+            "the password, where Airflow encrypts and masks it."
+        )
     check_api_key("its password (Data API key)", password)
     if password == _MASK:
         raise InvalidInputError(
@@ -251,8 +251,14 @@ def _base_url_of(connection: Connection) -> str | None:
 
     if not connection.host:
         return None
-    scheme = connection.schema or ("http" if is_loopback(connection.host) else "https")
-    address = connection.host if "://" in connection.host else f"{scheme}://{connection.host}"
+    address = connection.host
+    if "://" not in address:
+        host = f"[{address}]" if _BARE_IPV6.fullmatch(address) else address
+        try:
+            is_this_machine = is_loopback(urlsplit(f"//{host}").hostname or "")
+        except ValueError:
+            is_this_machine = False  # the client says what is wrong with it
+        address = f"{connection.schema or ('http' if is_this_machine else 'https')}://{host}"
     if not connection.port:  # a form sends 0 for none
         return address
     try:

@@ -56,6 +56,13 @@ def test_on_the_event_loop(sandbox):
         ("moengage://W:k@127.0.0.1:8900/http", "http://127.0.0.1:8900"),
         ("moengage://http://W:k@127.0.0.1%3A8900/", "http://127.0.0.1:8900"),
         ("moengage://https://W:k@proxy.example%2Fmoengage", "https://proxy.example/moengage"),
+        ({**BASE, "host": "127.0.0.1:8900"}, "http://127.0.0.1:8900"),
+        ({**BASE, "host": "localhost:8900/prefix"}, "http://localhost:8900/prefix"),
+        ({**BASE, "host": "::1", "port": 8900}, "http://[::1]:8900"),
+        ({**BASE, "host": "[::1]", "port": 8900}, "http://[::1]:8900"),
+        ({**BASE, "host": "[::1]:8900"}, "http://[::1]:8900"),
+        ({**BASE, "host": "2001:db8::1"}, "https://[2001:db8::1]"),
+        ("moengage://W:k@[::1]:8900/", "http://[::1]:8900"),
     ],
 )
 def test_a_connection_leads_to_an_address(client_from, connection, base_url):
@@ -109,8 +116,16 @@ before_airflow_3_2 = pytest.mark.skipif(
         ),
         (
             {"password": None, "extra": '{"Data_API_key" : "hunter2", }'},
-            "its password (Data API key) is missing, and its extra has data_api_key",
+            "its password (Data API key) is missing, and its extra has Data_API_key",
         ),
+        *(
+            (
+                {"password": None, "extra": {"app_key": "W", named: "hunter2-hunter2"}},
+                f"its password (Data API key) is missing, and its extra has {named}: move the key",
+            )
+            for named in ("API Key", "apiKey", "dataApiKey", "data-api-key", "APP_SECRET", "moengage_api_key", "token")
+        ),
+        ({"password": None, "extra": {"app_key": "W"}}, "its password (Data API key) is missing: the MoEngage"),
         (
             {"extra": {"data_center": "01", "app_key": "hunter2-hunter2"}},
             "its extra has the Data API key, which nobody masks there",
