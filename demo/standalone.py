@@ -258,9 +258,7 @@ def running_airflow(home: Path, dags: Path, environment: Mapping[str, str], *, p
 
 
 @contextmanager
-def started(
-    command: Sequence[str | Path], settings: Mapping[str, str], log: Path
-) -> Iterator[subprocess.Popen[bytes]]:
+def started(command: Sequence[str | Path], settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """
     Keep a process of Airflow, and all those that it starts, for a while.
 
