@@ -22,7 +22,9 @@ FLOORS = (
     {"hooks"},
     {"assets", "links"},
     {"triggers"},
-    {"sensors", "operators"},
+    {"operators"},
+    # Above the operators: a sensor renders its arguments as they do.
+    {"sensors"},
     {"transfers"},
     {"pytest_plugin", "__init__"},
 )

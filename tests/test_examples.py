@@ -19,9 +19,10 @@ from airflow.utils.session import create_session
 from packaging.version import Version
 from sqlalchemy import event, insert, select
 
+from airflow_provider_moengage.client.definitions import is_same_definition
 from tests.benchmarks.summary import ROWS, summary
 from tests.pages import DOCS, PAGES, REPOSITORY
-from tests.support import NOTHING, UNKNOWN_ID, dags_of
+from tests.support import NOTHING, UNKNOWN_ID, dags_of, filters
 
 try:
     from airflow.models.asset import AssetEvent as Event
@@ -103,11 +104,14 @@ def test_segment_lifecycle(sandbox, run_dag):
     assert [(request.method, request.path) for request in sandbox.requests] == [
         ("GET", "/v3/custom-segments"),
         ("GET", "/v3/custom-segments"),
-        ("PATCH", f"/v3/custom-segments/{segment_id}"),
+        *((method, f"/v3/custom-segments/{segment_id}") for method in ("GET", "PATCH")),
+        # The id wins: each looks up what the segment is called.
+        ("GET", f"/v3/custom-segments/{segment_id}"),
         ("PATCH", "/v2/custom-segments/archive"),
+        ("GET", f"/v3/custom-segments/{segment_id}"),
         ("PATCH", "/v2/custom-segments/unarchive"),
     ]
-    _, dynamic, dated = sandbox.requests[2].json["included_filters"]["filters"]
+    _, dynamic, dated = sandbox.requests[3].json["included_filters"]["filters"]
     assert dynamic["value"] == "{{MoeUserAttribute['Average order value']}}"
     span = dated["primary_time_range"]
     assert span["value"] == f"{date.to_date_string()}T00:00:00.000Z"
@@ -330,6 +334,38 @@ def test_update_new_segments(make_updates, caplog):
 def test_update_new_segments_by_hand(make_updates):
     with pytest.raises(AirflowSkipException, match="No event tells of a segment"):
         make_updates(MADE_BY_HAND)
+
+
+@pytest.fixture
+def segments_in_git(monkeypatch):
+    """The DAG as it is before Airflow 3.1, which has nobody to ask."""
+    monkeypatch.setitem(sys.modules, "airflow.providers.standard.operators.hitl", None)
+    (dag,) = dags_of(REPOSITORY / "example_dags" / "keep_segments_in_git.py")
+    return dag
+
+
+@pytest.mark.parametrize("apply", [False, True])
+def test_keep_segments_in_git(sandbox, run_dag, segments_in_git, apply):
+    """One segment is missing and one is another: once somebody agrees both are as in their files, and no other is."""
+    other = sandbox.add_segment(name="camp_of_nobody")
+    sandbox.add_segment(name="camp_pune", included_filters=filters(["Delhi"]))
+    set_param(segments_in_git, "apply", apply)
+
+    run = run_dag(segments_in_git)
+
+    assert "create 'camp_big_spenders': Included: 1 filter: LTV (greaterThan)." in run.log
+    assert "no file for 'camp_of_nobody': it stays as it is" in run.log
+    by_name = {segment["name"]: segment for segment in sandbox.segments}
+    assert by_name["camp_of_nobody"] == other
+    if not apply:
+        assert run.states["approve"] == "success"
+        assert by_name.keys() == {"camp_of_nobody", "camp_pune"}
+        return
+    assert run.state == "success", run.log[-3000:]
+    folder = REPOSITORY / "example_dags" / "keep_segments_in_git"
+    for file in folder.glob("*.json"):
+        definition = json.loads(file.read_text())
+        assert is_same_definition(definition, by_name[definition["name"]])
 
 
 NEED_AIRFLOW_3 = {"update_new_segments": "asset watchers came with Airflow 3"}

@@ -61,6 +61,10 @@ class ManySegmentsOperator(MoEngageOperator):
         :raises MoEngageError: when MoEngage has not changed it.
         """
 
+    def _start(self, progress: dict[str, Any]) -> None:
+        super()._start(progress)
+        self._is_killed = False
+
     def on_kill(self) -> None:
         """Begin no call any more. A signal handler calls this, so it only says so."""
         self._is_killed = True
