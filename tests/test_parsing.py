@@ -14,6 +14,12 @@ from airflow_provider_moengage.operators.bulk import (
     ListSegmentsOperator,
     UnarchiveSegmentsOperator,
 )
+from airflow_provider_moengage.operators.file_segments import (
+    AddUsersOperator,
+    CreateFileSegmentOperator,
+    RemoveUsersOperator,
+    ReplaceUsersOperator,
+)
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
     CreateSegmentOperator,
@@ -53,6 +59,10 @@ def test_operators_and_sensors_add_at_most_23_modules():
         UpdateSegmentOperator,
         CreateSegmentOperator,
         ListSegmentsOperator,
+        CreateFileSegmentOperator,
+        AddUsersOperator,
+        RemoveUsersOperator,
+        ReplaceUsersOperator,
         SegmentExistsSensor,
     ],
 )

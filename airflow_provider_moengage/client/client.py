@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_moengage.client.datacenters import data_center_of
 from airflow_provider_moengage.client.definitions import is_definition_shown, is_same_definition
 from airflow_provider_moengage.client.errors import (
-    BadRequestError,
     CreateUnclearError,
     DuplicateNameError,
     InvalidInputError,
     MoEngageError,
-    OtherSegmentError,
     SegmentNotFoundError,
 )
+from airflow_provider_moengage.client.file_segments import FileSegmentCalls
 from airflow_provider_moengage.client.filters import check_filter_group
 from airflow_provider_moengage.client.inputs import (
     check_api_key,
@@ -29,10 +26,10 @@ from airflow_provider_moengage.client.inputs import (
     check_text,
     check_workspace_id,
 )
-from airflow_provider_moengage.client.names import asked_for, check_segment_name, is_like_an_id
+from airflow_provider_moengage.client.names import check_segment_name
 from airflow_provider_moengage.client.retry import RETRIES, RetryPolicy
-from airflow_provider_moengage.client.transport import Transport
 from airflow_provider_moengage.client.urls import base_url_of, path_segment, query_string
+from airflow_provider_moengage.client.v2_calls import saying_what_was_asked
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,7 +39,7 @@ _Data = TypeVar("_Data")
 _SEGMENTS = "/v3/custom-segments"
 
 
-class MoEngageClient(Transport):
+class MoEngageClient(FileSegmentCalls):
     """
     The MoEngage Segments API of one workspace.
 
@@ -59,7 +56,7 @@ class MoEngageClient(Transport):
     :param data_center: the number in the dashboard's address: 01, 02, 03, 04, 05, 06 or 101.
     :param base_url: an address instead of the data center's, for the sandbox or a proxy; https, or http to loopback.
     :param app_key: the header MOE-APPKEY, the Workspace ID by default; in old accounts the two can differ.
-    :param database_name: the header MOE-DBNAME, sent on v2 calls (archive and unarchive) when given.
+    :param database_name: the header MOE-DBNAME, sent on v2 calls (archive, unarchive, file segments) when given.
     :param timeout: seconds to connect, and seconds to wait for an answer to begin or go on; a whole answer may take
         twice as long.
     :param retry: how often and for how long a call is sent again before it fails.
@@ -154,7 +151,7 @@ class MoEngageClient(Transport):
         """
         call = "GET", _segment_path(segment_id)
         try:
-            with _saying_what_was_asked(segment_id=segment_id):
+            with saying_what_was_asked(segment_id=segment_id):
                 answer = self.request(*call)
         except SegmentNotFoundError:
             return None
@@ -202,7 +199,7 @@ class MoEngageClient(Transport):
         if updated_by is not None:
             body["updated_by"] = check_text("updated_by", updated_by)
         try:
-            with _saying_what_was_asked(segment_id=segment_id):
+            with saying_what_was_asked(segment_id=segment_id):
                 return self._data_of(self.request(*call, body=body), dict, call)
         except DuplicateNameError as error:
             if name is None or not self._is_named(segment_id, name):
@@ -280,10 +277,6 @@ class MoEngageClient(Transport):
             return self.get_segment(segment_id)
         return next(iter(self.list_segments(name)), None)
 
-    def _is_named(self, segment_id: str, name: str) -> bool:
-        segment = self.get_segment(segment_id)
-        return segment is not None and segment.get("name") == name
-
     def _find_created(self, body: dict[str, Any], lost: MoEngageError) -> dict[str, Any]:
         """Find what came of a create whose answer was lost: the segment, if it is certain that this is the one."""
         try:
@@ -312,31 +305,7 @@ class MoEngageClient(Transport):
         body = {"name": check_text("name", name)}
         if segment_id is not None:
             body["segment_id"] = check_text("segment_id", segment_id)
-        call = "PATCH", f"/v2/custom-segments/{verb}"
-        with _saying_what_was_asked(name=name, segment_id=segment_id):
-            answer = self.request(*call, body=body)
-        if answer.get("success") is False and isinstance(answer.get("message"), str):
-            # No document shows such an answer; it is MoEngage's own all the same, and says why.
-            raise MoEngageError(self._secrets.hide(answer["message"]), code="success: false", call=" ".join(call))
-        if answer.get("success") is not True:
-            said = f"it does not say success: true, but {answer.get('message')!r:.200}"
-            raise self._unexpected(self._secrets.hide(said), json.dumps(answer), " ".join(call))
-        if not self._is_meant(answer, name, segment_id):
-            asked = f"named {name!r}" if segment_id is None else f"{segment_id}, named {name!r}"
-            whose = f", whose id is {answer['cs_id']}" if answer.get("cs_id") else ""
-            said = f"asked to {verb} the segment {asked}, it has answered for {answer.get('cs_name')!r}{whose}"
-            raise OtherSegmentError(self._secrets.hide(said), call=" ".join(call))
-        return answer
-
-    def _is_meant(self, answer: dict[str, Any], name: str, segment_id: str | None) -> bool:
-        """Tell whether an answer is about the segment that was meant, as far as it says which it is about."""
-        answered_id, answered_name = answer.get("cs_id"), answer.get("cs_name")
-        if segment_id is not None and answered_id:
-            return str(answered_id).casefold() == segment_id.casefold()
-        if not isinstance(answered_name, str) or _plain(answered_name) == _plain(name):
-            return True
-        # The id wins over the name, so that the answer may have the name that belongs to the id.
-        return segment_id is not None and is_like_an_id(segment_id) and self._is_named(segment_id, answered_name)
+        return self._call_v2("PATCH", f"/v2/custom-segments/{verb}", body, verb=verb, segment_id=segment_id)
 
     def _data_of(self, answer: dict[str, Any], kind: type[_Data], call: tuple[str, str]) -> _Data:
         data = answer.get("data")
@@ -360,22 +329,3 @@ def _definition_of(included_filters: dict[str, Any], excluded_filters: dict[str,
         return {"included_filters": included_filters}
     check_filter_group("excluded_filters", excluded_filters)
     return {"included_filters": included_filters, "excluded_filters": excluded_filters}
-
-
-def _plain(name: str) -> str:
-    """Spell a name as a server may: without blanks around it, its accents composed."""
-    return unicodedata.normalize("NFC", name.strip())
-
-
-@contextmanager
-def _saying_what_was_asked(*, name: str | None = None, segment_id: str | None = None) -> Iterator[None]:
-    """Add to a refusal which segment was asked for: a blank at the end of a name is seen in quotes alone."""
-    try:
-        yield
-    except SegmentNotFoundError as error:
-        error.way_out = f"{asked_for(name, segment_id)} {error.way_out}"
-        raise
-    except BadRequestError as error:
-        if segment_id is not None and not is_like_an_id(segment_id):
-            error.way_out = f"{asked_for(name, segment_id)} {error.way_out}"
-        raise

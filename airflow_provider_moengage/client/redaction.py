@@ -6,7 +6,12 @@ import base64
 import html
 import json
 import re
+import threading
+from collections.abc import Iterable
 from urllib.parse import quote
+
+# Four or so for each of the calls that a day allows.
+_KEPT = 500
 
 
 class Secrets:
@@ -19,12 +24,25 @@ class Secrets:
 
     def __init__(self, workspace_id: str, api_key: str) -> None:
         token = base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode()
-        spellings = {spelling for secret in (token, api_key) for spelling in _spellings(secret)}
+        self._own = {spelling for secret in (token, api_key) for spelling in _spellings(secret)}
         # The longest first: a short one may be a part of it.
-        self._spellings = sorted(spellings, key=len, reverse=True)
+        self._spellings = sorted(self._own, key=len, reverse=True)
+        self._remembered: list[str] = []
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return "Secrets(***)"
+
+    def remember(self, secrets: Iterable[str]) -> None:
+        """
+        Hide more: what signs the address of a file, say.
+
+        :param secrets: what must not be shown. The last 500 are kept: those of a day.
+        """
+        with self._lock:
+            self._remembered = [*dict.fromkeys([*self._remembered, *secrets])][-_KEPT:]
+            spellings = {spelling for secret in self._remembered for spelling in _spellings(secret)}
+            self._spellings = sorted(self._own | spellings, key=len, reverse=True)
 
     def hide(self, text: str) -> str:
         """

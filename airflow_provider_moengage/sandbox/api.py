@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_moengage.sandbox import errors, rules
 from airflow_provider_moengage.sandbox.errors import ApiError
+from airflow_provider_moengage.sandbox.file_calls import FileCalls
 from airflow_provider_moengage.sandbox.json_body import parse_object
 from airflow_provider_moengage.sandbox.messages import (
     JSON_TYPE,
@@ -25,6 +26,7 @@ from airflow_provider_moengage.sandbox.segment import is_object_id
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.dialects import Dialect
+    from airflow_provider_moengage.sandbox.file_segments import FileAction, FileSegments
     from airflow_provider_moengage.sandbox.limits import Endpoint, RateLimits, Usage
     from airflow_provider_moengage.sandbox.rules import JsonObject
     from airflow_provider_moengage.sandbox.workspace import Workspace
@@ -71,11 +73,21 @@ class SegmentsApi:
     :param workspace: what the requests are about.
     :param credentials: what they must bring.
     :param dialect: the way in which they are answered.
+    :param files: what fetches the files of file segments.
     :param limits: how many there may be; those with wrong credentials belong to no workspace and do not count.
     """
 
-    def __init__(self, workspace: Workspace, credentials: Credentials, dialect: Dialect, limits: RateLimits) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        credentials: Credentials,
+        dialect: Dialect,
+        *,
+        files: FileSegments,
+        limits: RateLimits,
+    ) -> None:
         self._workspace = workspace
+        self._file_calls = FileCalls(workspace, files, dialect)
         self._credentials = credentials
         self._dialect = dialect
         self._limits = limits
@@ -119,6 +131,10 @@ class SegmentsApi:
                 routes = {"PATCH": Route(self._archive, "archive")}
             case ["", "v2", "custom-segments", "unarchive"]:
                 routes = {"PATCH": Route(self._unarchive, "unarchive")}
+            case ["", "v2", "custom-segments", "file-segment"]:
+                routes = {"POST": Route(partial(self._file, "create"), "file-segments")}
+            case ["", "v2", "custom-segments", "file-segment", ("add-users" | "remove-users" | "replace") as action]:
+                routes = {"PUT": Route(partial(self._file, action), "file-segments")}
             case ["", "v3", "custom-segments"]:
                 routes = {"GET": Route(self._list, "list"), "POST": Route(self._create, "create")}
             case ["", "v3", "custom-segments", segment_id] if segment_id:
@@ -178,6 +194,9 @@ class SegmentsApi:
     def _unarchive(self, request: Request) -> Answer:
         segment = self._workspace.unarchive(*self._name_and_id(request))
         return self._lifecycle_answer("Successfully unarchived the custom segment", segment)
+
+    def _file(self, action: FileAction, request: Request) -> Answer:
+        return self._file_calls.answer(action, request, self._json_object(request))
 
     def _name_and_id(self, request: Request) -> tuple[str, str | None]:
         fields = self._json_object(request)

@@ -14,6 +14,7 @@ from airflow_provider_moengage.sandbox.messages import Answer, Request, json_ans
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.clock import AdvancingClock
     from airflow_provider_moengage.sandbox.faults import FaultQueue
+    from airflow_provider_moengage.sandbox.file_segments import FileSegments
     from airflow_provider_moengage.sandbox.journal import Journal
     from airflow_provider_moengage.sandbox.limits import RateLimits
     from airflow_provider_moengage.sandbox.workspace import Workspace
@@ -28,6 +29,7 @@ class Console:
 
     :param dialect: the name of the way in which the API answers.
     :param workspace: whose segments are shown and added.
+    :param files: what became of the files of file segments.
     :param limits: how much of them is used.
     :param faults: those still to come.
     :param journal: what was asked and answered.
@@ -39,6 +41,7 @@ class Console:
         dialect: str,
         *,
         workspace: Workspace,
+        files: FileSegments,
         limits: RateLimits,
         faults: FaultQueue,
         journal: Journal,
@@ -50,7 +53,7 @@ class Console:
         self._faults = faults
         self._journal = journal
         self._clock = clock
-        self._control = Control(workspace, faults, journal, clock)
+        self._control = Control(workspace, files, faults, journal, clock)
 
     def is_for(self, request: Request) -> bool:
         """Say whether a request means the console and not the API."""

@@ -16,6 +16,7 @@ from airflow_provider_moengage.sandbox.seeding import arguments_of, duration_of
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.clock import AdvancingClock
     from airflow_provider_moengage.sandbox.faults import FaultQueue
+    from airflow_provider_moengage.sandbox.file_segments import FileSegments
     from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
     from airflow_provider_moengage.sandbox.rules import JsonObject
     from airflow_provider_moengage.sandbox.workspace import Workspace
@@ -31,18 +32,23 @@ class Control:
     Answers the requests to the control endpoints.
 
     :param workspace: whose segments they show and add.
+    :param files: what they show of the files of file segments.
     :param faults: where they queue faults.
     :param journal: what they show of it.
     :param clock: what they move.
     """
 
-    def __init__(self, workspace: Workspace, faults: FaultQueue, journal: Journal, clock: AdvancingClock) -> None:
+    def __init__(
+        self, workspace: Workspace, files: FileSegments, faults: FaultQueue, journal: Journal, clock: AdvancingClock
+    ) -> None:
+        self._files = files
         self._workspace = workspace
         self._pending = faults
         self._journal = journal
         self._time = clock
         self._endpoints: dict[str, dict[str, Callable[[Request], Answer]]] = {
             "segments": {"GET": self._segments, "POST": self._add_segment},
+            "files": {"GET": self._file_requests},
             "requests": {"GET": self._requests},
             "faults": {"GET": self._faults, "POST": self._add_fault, "DELETE": self._clear_faults},
             "clock": {"GET": self._clock, "POST": self._move_clock},
@@ -75,6 +81,9 @@ class Control:
         if "name" not in arguments:
             raise ValueError("name is required")
         return json_answer(201, self._workspace.add(arguments.pop("name"), **arguments))
+
+    def _file_requests(self, _request: Request) -> Answer:
+        return json_answer(200, [request.shown() for request in self._files.requests])
 
     def _requests(self, _request: Request) -> Answer:
         return json_answer(200, [_shown_request(request) for request in self._journal.requests()])

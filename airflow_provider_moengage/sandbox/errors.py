@@ -126,6 +126,16 @@ def name_exists(name: str) -> ApiError:
     return ApiError(409, "Resource not created", message)
 
 
+def file_name_exists(name: str) -> ApiError:
+    """Refuse a file segment whose name another segment bears."""
+    return ApiError(409, "Resource not created", f"Name already exists: {name}")
+
+
+def file_segment_not_found(which: str) -> ApiError:
+    """Say that the calls on file segments find no such segment."""
+    return ApiError(404, "Entity Not Found", f"Segment not found with the given name: {which}")
+
+
 def filters_exist(name: str, segment_id: str) -> ApiError:
     """Refuse a definition that another segment has."""
     message = (

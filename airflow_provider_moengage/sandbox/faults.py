@@ -19,6 +19,7 @@ from airflow_provider_moengage.sandbox.errors import (
     too_many_active_segments,
     usual_error,
 )
+from airflow_provider_moengage.sandbox.file_calls import FILE_SEGMENT_PATH
 from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
 from airflow_provider_moengage.sandbox.messages import (
     JSON_TYPE,
@@ -30,10 +31,33 @@ from airflow_provider_moengage.sandbox.messages import (
 )
 
 FaultKind = Literal[
-    "silence", "reset", "lost-answer", "half-body", "html", "empty", "out-of-scope", "active-limit", "fail-envelope"
+    "silence",
+    "reset",
+    "lost-answer",
+    "half-body",
+    "html",
+    "empty",
+    "out-of-scope",
+    "active-limit",
+    "fail-envelope",
+    "download-refused",
+    "download-slow",
+    "download-truncated",
+    "file-too-large",
+    "file-error",
+    "callback-refused",
 ]
 
 UNANSWERED = ("silence", "reset", "lost-answer")
+OF_FILES = (
+    "download-refused",
+    "download-slow",
+    "download-truncated",
+    "file-too-large",
+    "file-error",
+    "callback-refused",
+)
+"""What goes wrong after the answer: with the file that a call on a file segment names, or with its callback."""
 WITHOUT_OWN_BODY = ("html", "empty", "fail-envelope")
 
 _NAMING = frozenset({"name", "segment_id", "cs_id"})
@@ -105,6 +129,8 @@ class Fault:
     def _check_combination(self) -> None:
         if self.fault in UNANSWERED and (self.status is not None or self.headers or self.body is not None):
             raise ValueError(f"the fault {self.fault!r} sends no answer, so it takes no status, headers or body")
+        if self.fault in OF_FILES and (self.status is not None or self.headers or self.body is not None):
+            raise ValueError(f"the fault {self.fault!r} comes after the answer, so it takes no status, headers or body")
         if self.fault in WITHOUT_OWN_BODY and self.body is not None:
             raise ValueError(f"the fault {self.fault!r} has its own body, so it takes none")
         if self.body is not None and self.status is None and self.fault not in _REFUSALS:
@@ -122,6 +148,7 @@ class Fault:
         if not (
             (self.method is None or self.method.upper() == request.method)
             and (self.path is None or fnmatch.fnmatchcase(request.path, self.path))
+            and (self.fault not in OF_FILES or request.path.startswith(FILE_SEGMENT_PATH))
         ):
             return False
         if self.segment is None or self.segment in _segments_named_by(request):
@@ -144,6 +171,8 @@ class Fault:
             return Answer(self.status or 200, b"")
         if self.fault == "fail-envelope":
             return fail_answer(self.status or 400)
+        if self.fault in OF_FILES:
+            return carry_out(replace(request, file_fault=self.fault))
         if self.fault in _REFUSALS:
             answer = error_answer(request.path, _REFUSALS[self.fault]())
             body = answer.body if self.body is None else _as_bytes(self.body)

@@ -13,7 +13,7 @@ from typing import Literal
 from airflow_provider_moengage.sandbox.clock import Clock, as_utc
 from airflow_provider_moengage.sandbox.errors import ApiError, lifecycle_limited, rate_limited
 
-Endpoint = Literal["get", "list", "create", "update", "archive", "unarchive"]
+Endpoint = Literal["get", "list", "create", "update", "archive", "unarchive", "file-segments"]
 
 ResetStyle = Literal["epoch", "seconds"]
 """How ``x-ratelimit-reset`` is spelled: MoEngage publishes both."""
@@ -56,6 +56,8 @@ DOCUMENTED_LIMITS: dict[Endpoint, tuple[Window, ...]] = {
     "update": _windows(50, 200, 1_000),
     "archive": _windows(50, 200, 1_000),
     "unarchive": _windows(50, 200, 1_000),
+    # All four calls on file segments together.
+    "file-segments": (Window(10, timedelta(hours=1)), Window(100, timedelta(days=1))),
 }
 
 
@@ -175,6 +177,6 @@ class RateLimits:
 
 
 def _refusal(endpoint: Endpoint, window: Window, headers: dict[str, str]) -> ApiError:
-    if endpoint in ("archive", "unarchive"):
+    if endpoint in ("archive", "unarchive", "file-segments"):
         return lifecycle_limited(headers)
     return rate_limited(window.limit, window.minutes, headers)

@@ -25,6 +25,7 @@ class Request:
     :param headers: the headers under their lower-case names; those sent twice are joined by a comma.
     :param peer: the IP address that it came from.
     :param connection: on the how-manyth TCP connection it came, counted from 1.
+    :param file_fault: what is to go wrong with the file that it names, or None.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Request:
     body: bytes = b""
     peer: str = ""
     connection: int = 0
+    file_fault: str | None = None
 
 
 @dataclass(frozen=True)

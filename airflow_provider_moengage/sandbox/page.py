@@ -39,6 +39,7 @@ _ENDPOINT_NAMES: dict[Endpoint, str] = {
     "update": "Update",
     "archive": "Archive",
     "unarchive": "Unarchive",
+    "file-segments": "File segments",
 }
 
 
@@ -167,6 +168,8 @@ def _segment(segment: Segment, now: datetime) -> tuple[str, str, str]:
     kind = f"file, {segment.users_at(now):,} users" if segment.definition is None else "filter"
     if segment.externally_managed:
         kind += f", managed by {segment.source}"
+    if segment.last_file:
+        kind += f"; {segment.last_file}"
     # The link of a task leads to the anchor.
     name = (
         f'<bdi class="name" id="{segment.id.lower()}">{_text(segment.name)}</bdi>'
@@ -237,8 +240,14 @@ def _complaint(request: RecordedRequest) -> str:
 def _limits(snapshot: Snapshot) -> str:
     if not snapshot.usage:
         return '<p class="empty">They are off.</p>'
-    rows = ((_ENDPOINT_NAMES[name], *map(_gauge, usages)) for name, usages in snapshot.usage.items())
+    rows = ((_ENDPOINT_NAMES[name], *_gauges(usages)) for name, usages in snapshot.usage.items())
     return _table(("", "a minute", "an hour", "a day"), rows)
+
+
+def _gauges(usages: Sequence[Usage]) -> list[str]:
+    """Fill the columns of a minute, an hour and a day; there is no limit for each."""
+    of_minutes = {usage.window.minutes: _gauge(usage) for usage in usages}
+    return [of_minutes.get(minutes, "") for minutes in (1, 60, 1_440)]
 
 
 def _gauge(usage: Usage) -> str:

@@ -14,6 +14,7 @@ from airflow_provider_moengage.sandbox.clock import AdvancingClock, Clock, utc_n
 from airflow_provider_moengage.sandbox.console import Console
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
 from airflow_provider_moengage.sandbox.faults import Fault, FaultKind, FaultQueue
+from airflow_provider_moengage.sandbox.file_segments import FileSegments
 from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
 from airflow_provider_moengage.sandbox.limits import DOCUMENTED_LIMITS, RateLimits, ResetStyle
 from airflow_provider_moengage.sandbox.server import Log, SandboxServer
@@ -86,14 +87,16 @@ class Sandbox:
         self._clock = AdvancingClock(clock)
         self._log = log
         self._workspace = Workspace(self._clock)
+        self._files = FileSegments(self._workspace, self._clock, database_name)
         self._limits = RateLimits(self._clock, DOCUMENTED_LIMITS if rate_limits else {}, reset=reset)
         self._journal = Journal()
         self._faults = FaultQueue()
         self._service = SandboxService(
-            SegmentsApi(self._workspace, self._credentials, self._dialect, self._limits),
+            SegmentsApi(self._workspace, self._credentials, self._dialect, files=self._files, limits=self._limits),
             Console(
                 self._dialect.name,
                 workspace=self._workspace,
+                files=self._files,
                 limits=self._limits,
                 faults=self._faults,
                 journal=self._journal,
@@ -132,6 +135,7 @@ class Sandbox:
         if self._server is not None and not self._stopped:
             self._stopped = True
             self._service.stop()
+            self._files.stop()
             self._server.stop()
 
     @property
@@ -199,6 +203,16 @@ class Sandbox:
         segment has ``user_count``, which is 0 once it was archived for more than 30 days.
         """
         return self._workspace.everything()
+
+    @property
+    def files(self) -> FileSegments:
+        """
+        What fetches the files of file segments, from this machine alone, and posts the callbacks.
+
+        Its ``requests`` say what became of each; ``delay``, ``match_share``, ``max_bytes`` and ``max_users_a_day`` can
+        be set; ``wait_until_idle()`` waits for the files that are due.
+        """
+        return self._files
 
     @property
     def requests(self) -> list[RecordedRequest]:
@@ -312,6 +326,9 @@ class Sandbox:
         - ``out-of-scope`` refuses the key with 403 and the header ``MOENGAGE-AUTH-ERROR-CODE: ER007``; ``headers``
           give another code, and ``body=""`` leaves the body out;
         - ``active-limit`` refuses with 429, as when 1,000 segments are active;
+        - ``download-refused``, ``download-truncated``, ``file-too-large`` and ``file-error`` accept a call on a file
+          segment, and let its file fail; ``download-slow`` fetches it a minute later, on the sandbox's clock; with
+          ``callback-refused`` its callback does not get through;
         - ``fail-envelope`` answers 400, or ``status``, in the envelope ``{"status": "fail", "error": {...}}``.
 
         :param times: how many requests meet it, at most 10,000.

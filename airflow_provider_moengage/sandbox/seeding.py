@@ -30,7 +30,7 @@ _ISO_DURATION = re.compile(
     r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
 
-_FURTHER = frozenset({"id", "type", "description", "updated_time", "archived_time", "updated_by"})
+_FURTHER = frozenset({"id", "type", "description", "updated_time", "archived_time", "updated_by", "expiry_time"})
 _ARGUMENTS = _FURTHER | {
     "name",
     "age",
@@ -44,7 +44,7 @@ _ARGUMENTS = _FURTHER | {
     "more",
 }
 
-_TIMES = ("created_time", "updated_time", "archived_time")
+_TIMES = ("created_time", "updated_time", "archived_time", "expiry_time")
 _NULLABLE = frozenset({*_TIMES, "age", "excluded_filters", "id", "included_filters", "updated_by", "user_count"})
 _TEXTS = ("name", "type", "source", "description")
 
@@ -96,7 +96,9 @@ def make_segment(
     elif user_count is None:
         user_count = USERS_OF_A_FILE
     created = _moment("created_time", created_time) if created_time is not None else _before(now, _age(age))
-    archived_time = fields.pop("archived_time", None)
+    archived_time, expiry_time = fields.pop("archived_time", None), fields.pop("expiry_time", None)
+    if kind == "filter" and expiry_time is not None:
+        raise ValueError("a filter segment has no expiry_time")
     segment = Segment(
         name=name,
         id=str(fields.pop("id", None) or new_id(created)).lower(),
@@ -109,6 +111,7 @@ def make_segment(
         user_count=user_count,
         updated_by=fields.pop("updated_by", None),
         archived_time=_moment("archived_time", archived_time or now) if archived or archived_time else None,
+        expiry_time=_moment("expiry_time", expiry_time) if expiry_time is not None else None,
         more=_more(more),
     )
     _check(segment)

@@ -45,6 +45,8 @@ class Segment:
 
     :param user_count: how many users a file segment got from its files; None for a filter segment, whose users the
         sandbox does not have.
+    :param expiry_time: when it is archived by itself; file segments alone.
+    :param last_file: what became of its last file, in words.
     :param more: fields that the API does not document, which every answer shows.
     """
 
@@ -59,6 +61,8 @@ class Segment:
     user_count: int | None = None
     updated_by: str | None = None
     archived_time: datetime | None = None
+    expiry_time: datetime | None = None
+    last_file: str = ""
     more: JsonObject = field(default_factory=dict)
 
     @property
@@ -89,6 +93,8 @@ class Segment:
         """Make it active again; users that it has lost meanwhile do not come back."""
         self.user_count = self.users_at(now)
         self.archived_time = None
+        if self.expiry_time is not None and self.expiry_time <= now:
+            self.expiry_time = None
 
     def is_shown(self, now: datetime) -> bool:
         """Say whether the API still shows the segment: one that was archived long ago, it does not."""
@@ -138,6 +144,8 @@ class Segment:
         }
         if self.definition is None:
             known["user_count"] = self.users_at(now)
+        if self.expiry_time is not None:
+            known["expiry_time"] = as_api_time(self.expiry_time)
         return known
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import heapq
-import itertools
-import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from airflow_provider_moengage.sandbox import errors, rules
-from airflow_provider_moengage.sandbox.clock import Clock, as_utc, utc_now
+from airflow_provider_moengage.sandbox.clock import MAX_AHEAD, Clock, utc_now
 from airflow_provider_moengage.sandbox.descriptions import describe
-from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
 from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, ReferencedSegment
 from airflow_provider_moengage.sandbox.seeding import make_segment, segment_of_shown
-from airflow_provider_moengage.sandbox.segment import FILTER_TYPE, Segment, new_id
+from airflow_provider_moengage.sandbox.segment import FILE_TYPE, FILTER_TYPE, Segment, new_id
+from airflow_provider_moengage.sandbox.store import SegmentStore
 
 ALL_USERS_ID = "moe_all_users"
 """The built-in segment that every workspace has and that definitions may refer to."""
@@ -41,7 +39,7 @@ class Overview:
     gone: int
 
 
-class Workspace:
+class Workspace(SegmentStore):
     """
     The segments of one workspace, and what may be done with them.
 
@@ -52,16 +50,8 @@ class Workspace:
     """
 
     def __init__(self, clock: Clock = utc_now) -> None:
+        super().__init__(clock)
         self.drops_forbidden_names = False
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._segments: dict[str, Segment] = {}
-        # Without these two, every call would walk through all segments.
-        self._names: dict[str, Segment] = {}
-        self._defined: dict[str, list[Segment]] = {}
-        # When a call last changed a segment, and which change that was: several share a moment.
-        self._changes: dict[str, tuple[datetime, int]] = {}
-        self._counter = itertools.count(1)
 
     def archive(self, name: str, segment_id: str | None = None) -> JsonObject:
         """
@@ -187,11 +177,8 @@ class Workspace:
         with self._lock:
             self._check_name_is_free(name)
             self._check_definition(definition)
-            active = sum(not segment.archived for segment in self._segments.values())
-            if active >= MAX_ACTIVE_SEGMENTS:
-                raise errors.too_many_active_segments(active + 1, MAX_ACTIVE_SEGMENTS)
-
             now = self._now()
+            self._check_room()
             segment = Segment(
                 name=name,
                 id=new_id(now),
@@ -206,6 +193,81 @@ class Workspace:
                 self._keep(segment)
                 self._record_change(segment)
             return segment.detail()
+
+    def create_file(self, name: str, days: int) -> JsonObject:
+        """
+        Create a file segment, without users.
+
+        :param name: a name that no other segment bears, archived ones included.
+        :param days: after how many days it is archived.
+        :return: its summary.
+        :raises ApiError: 409, or 429 when the workspace is full.
+        """
+        with self._lock:
+            now = self._now()
+            if name in self._names:
+                raise errors.file_name_exists(name)
+            self._check_room()
+            segment = Segment(
+                name=name,
+                id=new_id(now),
+                type=FILE_TYPE,
+                source="API",
+                created_time=now,
+                updated_time=now,
+                user_count=0,
+                # No calendar goes on for as long as a number of days may be.
+                expiry_time=now + timedelta(days=min(days, MAX_AHEAD.days)),
+            )
+            self._keep(segment)
+            self._record_change(segment)
+            return segment.summary()
+
+    def file_segment(self, name: str, segment_id: str | None = None) -> JsonObject | None:
+        """
+        Find a file segment for a change of its users.
+
+        :param name: its name.
+        :param segment_id: its id, which wins over the name.
+        :return: its summary; None when the segment is of another kind.
+        :raises ApiError: 404 when there is none.
+        """
+        with self._lock:
+            found = self._by_name(name)[:1] if segment_id is None else [self._by_id(segment_id)]
+            segment = found[0] if found else None
+            if segment is None:
+                raise errors.file_segment_not_found(segment_id or name)
+            if segment.definition is not None or segment.externally_managed:
+                return None
+            self._record_change(segment)
+            return segment.summary()
+
+    def set_user_count(self, segment_id: str, change: Callable[[int], int]) -> None:
+        """
+        Set how many users a file segment has.
+
+        :param segment_id: its id; one that is gone stays gone.
+        :param change: tells the number from the present one.
+        """
+        with self._lock:
+            segment = self._segments.get(segment_id)
+            if segment is not None:
+                now = self._now()
+                segment.user_count = change(segment.users_at(now) or 0)
+                segment.updated_time = now
+                self._record_change(segment)
+
+    def record_file(self, segment_id: str, words: str) -> None:
+        """
+        Record what became of the last file of a segment, for the page.
+
+        :param segment_id: its id; one that is gone stays gone.
+        :param words: what has become of it.
+        """
+        with self._lock:
+            if segment := self._segments.get(segment_id):
+                segment.last_file = words
+                self._record_change(segment)
 
     def add(self, name: str, /, **fields: Any) -> JsonObject:
         """
@@ -235,6 +297,7 @@ class Workspace:
         with self._lock:
             self._segments, self._names, self._defined = others._segments, others._names, others._defined
             self._changes = {}
+            self._expiring = others._expiring
 
     def overview(self, limit: int, search: str = "") -> Overview:
         """
@@ -266,16 +329,6 @@ class Workspace:
             now = self._now()
             return [segment.everything(now) for segment in self._by_age()]
 
-    def _record_change(self, segment: Segment) -> None:
-        self._changes[segment.id] = (self._now(), next(self._counter))
-
-    def _last_change(self, segment: Segment) -> tuple[datetime, int]:
-        seeded = max(segment.created_time, segment.updated_time, segment.archived_time or segment.created_time)
-        return max((seeded, 0), self._changes.get(segment.id, (seeded, 0)))
-
-    def _now(self) -> datetime:
-        return as_utc(self._clock())
-
     def _load(self, fields: JsonObject) -> None:
         try:
             self._keep_new(segment_of_shown(fields, self._now()))
@@ -286,41 +339,6 @@ class Workspace:
         if segment.id in self._segments or segment.name in self._names:
             raise ValueError(f"there already is a segment named {segment.name!r}, or one with the id {segment.id}")
         self._keep(segment)
-
-    def _keep(self, segment: Segment) -> None:
-        self._segments[segment.id] = segment
-        self._names[segment.name] = segment
-        if segment.definition is not None:
-            self._defined.setdefault(segment.definition.canonical, []).append(segment)
-
-    def _redefine(self, segment: Segment, definition: Definition) -> None:
-        if segment.definition is not None:
-            same = self._defined.pop(segment.definition.canonical)
-            if others := [other for other in same if other is not segment]:
-                self._defined[segment.definition.canonical] = others
-        segment.definition = definition
-        segment.description = describe(definition)
-        self._defined.setdefault(definition.canonical, []).append(segment)
-
-    def _rename(self, segment: Segment, name: str) -> None:
-        del self._names[segment.name]
-        segment.name = name
-        self._names[name] = segment
-
-    def _by_age(self) -> list[Segment]:
-        return sorted(self._segments.values(), key=lambda segment: segment.created_time)
-
-    def _shown(self) -> list[Segment]:
-        now = self._now()
-        return [segment for segment in self._by_age() if segment.is_shown(now)]
-
-    def _by_id(self, segment_id: str) -> Segment | None:
-        segment = self._segments.get(segment_id.lower())
-        return segment if segment and segment.is_shown(self._now()) else None
-
-    def _by_name(self, name: str) -> list[Segment]:
-        segment = self._names.get(name)
-        return [segment] if segment and segment.is_shown(self._now()) else []
 
     def _named(self, name: str, segment_id: str | None) -> Segment:
         segment = next(iter(self._by_name(name)), None) if segment_id is None else self._by_id(segment_id)

@@ -66,14 +66,40 @@ def list_all(client, segment):
     return client.list_segments()
 
 
+def of_file(segment):
+    url = "https://files.example.com/ids.csv?X-Amz-Signature=5f1a7c3e9b2d4f60"
+    return segment["name"], "ID", "string", url
+
+
+def add_users(client, segment):
+    return client.add_users(*of_file(segment))
+
+
+def remove_users(client, segment):
+    return client.remove_users(*of_file(segment), segment_id=segment["id"])
+
+
+def replace_users(client, segment):
+    return client.replace_users(*of_file(segment))
+
+
+ON_FILES = (add_users, remove_users, replace_users)
+
+
+def create_file(client):
+    name, *file = of_file({"name": "new"})
+    return client.create_file_segment(name, *file, 30)
+
+
 def create(client):
     return client.request("POST", "/v3/custom-segments", body={"name": "new", "included_filters": filters("Agra")})
 
 
-@pytest.fixture(params=[archive, unarchive, get, update, list_all])
+@pytest.fixture(params=[archive, unarchive, get, update, list_all, *ON_FILES])
 def call(request, sandbox, hook):
     """One of the calls, on a segment that is there."""
-    segment = sandbox.add_segment(name="camp", archived=request.param is unarchive)
+    kind = "file" if request.param in ON_FILES else "filter"
+    segment = sandbox.add_segment(name="camp", archived=request.param is unarchive, kind=kind)
     return lambda: request.param(hook.client, segment)
 
 
@@ -333,6 +359,21 @@ class TestWaitingMendsNothing:
         assert len(sandbox.requests) == 1
         assert clock.slept == []
 
+    @pytest.mark.parametrize("status", [408, 499, 500, 503])
+    def test_a_file_segment_that_may_have_been_created(self, sandbox, hook, clock, status):
+        sandbox.fail_next(status=status, method="POST")
+        with pytest.raises(ServerError, match="No segment of this name was there afterwards") as caught:
+            create_file(hook.client)
+        assert caught.value.retryable
+        assert [request.method for request in sandbox.requests] == ["GET", "POST", "GET"]
+        assert clock.slept == []
+
+    @pytest.mark.parametrize("status", [421, 425, 429])
+    def test_a_file_segment_that_was_refused_for_now(self, sandbox, hook, status):
+        sandbox.fail_next(status=status, method="POST")
+        assert create_file(hook.client)["cs_name"] == "new"
+        assert [request.method for request in sandbox.requests] == ["GET", "POST", "POST"]
+
     @pytest.mark.parametrize("status", [421, 425, 429])
     def test_a_create_that_was_refused_for_now(self, sandbox, hook, status):
         sandbox.fail_next(status=status)
@@ -418,6 +459,22 @@ class TestALostAnswer:
         sandbox.fail_next(fault="lost-answer")
         assert getattr(hook.client, f"{verb}_segment")("camp")["success"] is True
         assert [segment["archived"] for segment in sandbox.segments] == [verb == "archive"]
+
+    @pytest.mark.parametrize("call", ON_FILES)
+    @pytest.mark.parametrize("lost", [1, 3])
+    def test_a_change_of_users(self, sandbox, hook, call, lost):
+        segment = sandbox.add_segment(name="camp", kind="file")
+        sandbox.fail_next(lost, fault="lost-answer")
+        assert call(hook.client, segment)["success"] is True
+        assert len(sandbox.requests) == lost + 1
+
+    def test_a_new_file_segment(self, sandbox, hook):
+        """It is never sent twice; that it is there, and was not before, says that it was carried out."""
+        sandbox.fail_next(fault="lost-answer", method="POST")
+        answer = create_file(hook.client)
+        (segment,) = sandbox.segments
+        assert (answer["success"], answer["cs_name"], answer["cs_id"]) == (True, "new", segment["id"])
+        assert [request.method for request in sandbox.requests] == ["GET", "POST", "GET"]
 
     def check(self, sandbox, answer, name):
         (segment,) = sandbox.segments

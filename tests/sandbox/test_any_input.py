@@ -20,6 +20,7 @@ from airflow_provider_moengage.sandbox.clock import AdvancingClock
 from airflow_provider_moengage.sandbox.console import Console
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
 from airflow_provider_moengage.sandbox.faults import FaultQueue
+from airflow_provider_moengage.sandbox.file_segments import FileSegments
 from airflow_provider_moengage.sandbox.journal import Journal
 from airflow_provider_moengage.sandbox.limits import RateLimits
 from airflow_provider_moengage.sandbox.messages import Answer, Request
@@ -192,7 +193,9 @@ def api(request: pytest.FixtureRequest) -> SegmentsApi:
     workspace.add("x", id="63d8cec0c085939e6c1ab727")
     workspace.add("file", kind="file")
     credentials = Credentials("SANDBOXWORKSPACE", "sandbox-data-api-key", "SANDBOXWORKSPACE", "SandboxDB")
-    return SegmentsApi(workspace, credentials, DIALECTS[request.param], RateLimits(lambda: NOW, {}))
+    files = FileSegments(workspace, lambda: NOW, "SandboxDB")
+    limits = RateLimits(lambda: NOW, {})
+    return SegmentsApi(workspace, credentials, DIALECTS[request.param], files=files, limits=limits)
 
 
 def check_in_process(answer: Answer) -> None:
@@ -250,9 +253,11 @@ CONTROL_VALUES = (
 )
 def test_any_control(method: str, name: str, body: Any) -> None:
     clock, faults = AdvancingClock(), FaultQueue()
+    workspace = Workspace(clock)
     console = Console(
         "seeds",
-        workspace=Workspace(clock),
+        workspace=workspace,
+        files=FileSegments(workspace, clock, "SandboxDB"),
         limits=RateLimits(clock),
         faults=faults,
         journal=Journal(),

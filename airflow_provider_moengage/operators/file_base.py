@@ -1,0 +1,173 @@
+"""What the operators for file segments share: the file, whose address may be signed, and whom MoEngage tells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.operators.base import LEFT_OUT
+from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_moengage.client import MoEngageClient
+
+# Whose query may hold a signature, or a token.
+_ADDRESSES = ("file_url", "callback_url")
+
+
+class FileOperator(OneSegmentOperator):
+    """
+    What the operators for file segments share: the file, and whom MoEngage tells.
+
+    :param attribute_name: the user attribute that the file has values of.
+    :param attribute_type: how they are read.
+    :param file_url: where the file is.
+    :param callback_url: where MoEngage says how it went.
+    :param emails: whom MoEngage writes to.
+    """
+
+    file_url: str
+    callback_url: str | None
+
+    def __init__(
+        self,
+        *,
+        attribute_name: str,
+        attribute_type: Literal["string", "double"],
+        file_url: str,
+        callback_url: str | None = LEFT_OUT,
+        emails: list[str] | None = LEFT_OUT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.attribute_name = attribute_name
+        self.attribute_type = attribute_type
+        self.file_url = file_url
+        self.callback_url = self._take("callback_url", callback_url)
+        self.emails = self._take("emails", emails)
+        # The addresses themselves. Airflow stores what a template field is once it is rendered, and shows it to all.
+        self._rendered: dict[str, str] = {}
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """
+        Render Airflow's templates, and keep what signs an address out of the fields that Airflow stores.
+
+        :param content: a template, or a collection of them.
+        :param context: the task's context.
+        :param jinja_env: the environment to render in.
+        :param seen_oids: ids of the objects that are rendered already.
+        :return: the rendered content; an address with ``***`` in place of its query.
+        """
+        from airflow_provider_moengage.client.file_inputs import is_signed, masked_url
+
+        fields = [name for name in _ADDRESSES if content is not None and content is getattr(self, name, None)]
+        rendered = super().render_template(content, context, jinja_env, seen_oids)
+        if not fields or not isinstance(rendered, str) or not is_signed(rendered):
+            return rendered
+        mask_in_logs(rendered)
+        self._rendered.update(dict.fromkeys(fields, rendered))
+        return masked_url(rendered)
+
+    def _address(self, field: str) -> Any:
+        """Give an address as it was before it was masked; one that was never rendered is there as it is."""
+        from airflow_provider_moengage.client.file_inputs import masked_url
+
+        value, rendered = getattr(self, field), self._rendered.get(field)
+        return rendered if rendered is not None and value == masked_url(rendered) else value
+
+    def check_file(self) -> None:
+        """
+        Check everything that is sent of the file, before anything is.
+
+        :raises InvalidInputError: when it cannot be used.
+        """
+        from airflow_provider_moengage.client.file_inputs import file_body
+
+        file_url, callback_url = (self._address(field) for field in _ADDRESSES)
+        for address in (file_url, callback_url):
+            if isinstance(address, str):
+                mask_in_logs(address)
+        file_body(self.attribute_name, self.attribute_type, file_url, callback_url, self.emails)
+
+    def refuse_filter_segment(self, segment: dict[str, Any]) -> None:
+        """
+        Refuse a segment that takes no file.
+
+        :param segment: what MoEngage shows of it.
+        :raises InvalidInputError: when it is a filter segment.
+        """
+        from airflow_provider_moengage.client.file_segments import FILTER_TYPE
+
+        if segment.get("type") == FILTER_TYPE:
+            raise InvalidInputError(
+                f"The segment {shown(str(segment.get('name')))} ({segment.get('id')}) is a filter segment, which takes "
+                "no file. Nothing was sent. Name a file segment, or change its filters with UpdateSegmentOperator."
+            )
+
+    def replace_all(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
+        """
+        Replace all users of a segment by those of the file.
+
+        :param client: the client of the connection.
+        :param target: the segment.
+        :return: the server's answer.
+        """
+        answer = client.replace_users(str(target.name), **self.file_fields(), segment_id=target.segment_id)
+        self.log_accepted("replaces all users of", target.name)
+        return answer
+
+    def file_fields(self) -> dict[str, Any]:
+        """
+        Give the arguments that all calls take.
+
+        :return: them by their names; the addresses as they are.
+        """
+        return {
+            "attribute_name": self.attribute_name,
+            "attribute_type": self.attribute_type,
+            "file_url": self._address("file_url"),
+            "callback_url": self._address("callback_url"),
+            "emails": self.emails,
+        }
+
+    def log_accepted(self, what: str, name: str | None) -> None:
+        """
+        Say what has become of the call.
+
+        :param what: what the file does to the segment.
+        :param name: the segment's name.
+        """
+        from airflow_provider_moengage.client.file_inputs import masked_url
+
+        self.log.info(
+            "MoEngage has accepted the file %s, which %s the segment %s. It fetches the file later, and tells only the "
+            "callback_url and the emails how that went.",
+            masked_url(self._address("file_url")),
+            what,
+            shown(str(name)),
+        )
+
+
+def mask_in_logs(address: str) -> None:
+    """
+    Let Airflow mask what signs an address wherever it would write it.
+
+    :param address: the address.
+    """
+    from airflow_provider_moengage.client.file_inputs import secrets_in
+
+    try:
+        from airflow.providers.common.compat.sdk import mask_secret
+    except ImportError:  # before common-compat 1.22: nothing of this package writes one anyway
+        return
+    for secret in secrets_in([address]):
+        mask_secret(secret)
