@@ -286,7 +286,6 @@ def test_a_client_with_another_address_is_refused(run: Run, production: Sandbox)
     ).assert_outcomes(passed=4)
 
 
-@pytest.mark.xfail(reason="an operator keeps the hook of its first execution", strict=True)
 def test_two_tests_of_one_dag_module_have_a_sandbox_each(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         dag_module="""

@@ -8,7 +8,6 @@ more calls than it may.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -117,27 +116,6 @@ def least_seconds(
     :return: seconds from now.
     """
     return max(earliest_moments(calls, limits, sent=sent, known=known), default=0.0)
-
-
-def earliest_end(
-    calls: int,
-    limits: Sequence[Limit],
-    now: datetime,
-    *,
-    sent: Sequence[float] = (),
-    known: RateLimit | None = None,
-) -> datetime:
-    """
-    Say when many calls are done at the earliest.
-
-    :param calls: how many.
-    :param limits: as for :func:`earliest_moments`, which says what is assumed.
-    :param now: the time.
-    :param sent: as for :func:`earliest_moments`.
-    :param known: likewise.
-    :return: the moment.
-    """
-    return now + timedelta(seconds=least_seconds(calls, limits, sent=sent, known=known))
 
 
 def _history(limit: Limit, sent: Sequence[float], known: RateLimit | None) -> list[float]:

@@ -193,7 +193,9 @@ def _value_problems(item: JsonObject, place: str, operator: str, takes: Takes) -
     if is_given(item, "value1") and not _is_scalar(item["value1"]):
         yield Problem(f"{place}.value1", "must be one value")
     value = item.get("value")
-    if isinstance(value, list):
+    if item.get("is_dynamic_value") is True and isinstance(value, str):
+        fits = True  # one attribute is compared with another, whatever a list would be for
+    elif isinstance(value, list):
         fits = takes in (Takes.LIST, Takes.LIST_OR_TEXT) and all(map(_is_scalar, value))
     elif takes is Takes.LIST_OR_TEXT:
         fits = value is None or isinstance(value, str)

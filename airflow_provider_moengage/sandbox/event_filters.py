@@ -32,6 +32,13 @@ TIME_RANGES: dict[str, tuple[str, ...]] = {
 }
 """From the type of a time range to its value types."""
 
+# What stands in the place of value and value1, as the dashboard and filters on affinities have them. With either of the
+# first, nothing says which other keys have to be there.
+OTHER_KEYS: dict[str, tuple[str, ...]] = {"value": ("days", "from"), "value1": ("days1", "to")}
+
+PREVIOUS_PERIOD = "previousPeriod"
+"""The time that an aggregation is compared with, besides a time range of its own."""
+
 UNBOUNDED = ("before", "after")
 PERIOD_UNITS = ("hours", "days", "weeks", "months")
 
@@ -128,7 +135,13 @@ def _is_whole_number(value: Any) -> bool:
     return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
 
 
-def _time_range_problems(time_range: object, place: str) -> Problems:
+def _base_time_range_problems(time_range: object, place: str) -> Problems:
+    """Check the time that an aggregation is compared with."""
+    if _type_of(time_range) != PREVIOUS_PERIOD:
+        yield from _time_range_problems(time_range, place, is_base=True)
+
+
+def _time_range_problems(time_range: object, place: str, *, is_base: bool = False) -> Problems:
     if not isinstance(time_range, dict):
         example = '{"type": "inTheLast", "value_type": "relative_past", "value": 30, "period_unit": "days"}'
         yield Problem(place, f"must be an object such as {example}", is_malformed=True)
@@ -138,16 +151,16 @@ def _time_range_problems(time_range: object, place: str) -> Problems:
     if wrong:
         return
     kind = time_range["type"]
-    # The dashboard writes days and days1 in the place of value, value1 and period_unit.
-    by_dashboard = is_given(time_range, "days")
-    yield from choice_problems(time_range, place, "value_type", TIME_RANGES[kind], required=not by_dashboard)
+    in_other_keys = any(is_given(time_range, key) for key in OTHER_KEYS["value"])
+    needs_type = not in_other_keys and not is_base
+    yield from choice_problems(time_range, place, "value_type", TIME_RANGES[kind], required=needs_type)
     is_relative = time_range.get("value_type") == "relative_past"
-    needs_unit = is_relative and not by_dashboard
+    needs_unit = is_relative and not in_other_keys
     yield from choice_problems(time_range, place, "period_unit", PERIOD_UNITS, required=needs_unit)
-    for key, other, due in (("value", "days", True), ("value1", "days1", kind == "between")):
+    for key, due in (("value", True), ("value1", kind == "between")):
         value = time_range.get(key)
         if value is None:
-            if due and not is_given(time_range, other):
+            if due and not any(is_given(time_range, other) for other in OTHER_KEYS[key]):
                 yield Problem(f"{place}.{key}", f"is missing: {kind} needs it", is_malformed=True)
         elif isinstance(value, bool) or not isinstance(value, str | int | float):
             yield Problem(f"{place}.{key}", "must be a time or a number", is_malformed=True)
@@ -197,7 +210,7 @@ def _aggregation_problems(item: JsonObject, place: str) -> Problems:
     for holder_place, holder in objects.items():
         yield from choice_problems(holder, holder_place, "comparator", COMPARATORS, required=False)
         if is_given(holder, "base_time_range"):
-            yield from _time_range_problems(holder["base_time_range"], f"{holder_place}.base_time_range")
+            yield from _base_time_range_problems(holder["base_time_range"], f"{holder_place}.base_time_range")
         elif is_given(holder, "comparator") and not any(
             is_given(other, "base_time_range") for other in objects.values()
         ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
@@ -22,7 +21,6 @@ from airflow_provider_moengage.client.limits import (
     UPDATE,
     Limit,
     TokenBuckets,
-    earliest_end,
     earliest_moments,
     endpoint_of,
     least_seconds,
@@ -134,8 +132,6 @@ class TestTheLeast:
     )
     def test_of_a_workspace_that_nobody_has_called(self, calls, seconds):
         assert least_seconds(calls, LIMITS[ARCHIVE]) == seconds
-        now = datetime(2027, 1, 15, 8, tzinfo=timezone.utc)
-        assert earliest_end(calls, LIMITS[ARCHIVE], now) == now + timedelta(seconds=seconds)
 
     @pytest.mark.parametrize(
         ("known", "calls", "seconds"),

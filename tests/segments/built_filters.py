@@ -15,6 +15,7 @@ from airflow_provider_moengage.segments.filters import (
     event_attribute,
     not_,
     user,
+    value_of,
 )
 
 NAMES = st.text("abc {}'é", min_size=1, max_size=8).filter(str.strip)
@@ -112,6 +113,20 @@ NEVER = NAMES.map(lambda name: not_(event(name).yesterday()))
 AGGREGATED = st.builds(
     lambda made, name, pair: made.sum_of(name).between(*pair), within_a_time(FREQUENCIES), NAMES, PAIRS
 )
+COMPARED = st.builds(
+    lambda made, name, number, span: made.sum_of(name).change(*(span or ())).greater_than(number),
+    within_a_time(FREQUENCIES),
+    NAMES,
+    NUMBERS,
+    st.none() | st.lists(DATES, min_size=2, max_size=2).map(sorted),
+)
+DYNAMIC = st.builds(lambda name, other: user(name).number.is_(value_of(other)), NAMES, st.sampled_from(["LTV", "City"]))
+AFFINITIES_BETWEEN = st.builds(
+    lambda name, texts, span: affinity(name).predominantly(event_attribute(name).is_in(texts)).between(*span),
+    NAMES,
+    some(TEXTS),
+    st.lists(DATES, min_size=2, max_size=2).map(sorted),
+)
 AFFINITIES = st.builds(
     lambda name, percent, texts, days: (
         affinity(name).top_percent_of_users(percent, event_attribute(name).is_in(texts)).in_the_last(days=days)
@@ -121,7 +136,9 @@ AFFINITIES = st.builds(
     some(TEXTS),
     COUNTS,
 )
-FILTERS = st.one_of(ON_USERS, OBJECTS, EVENTS_IN_TIME, NARROWED, NEVER, AGGREGATED, AFFINITIES)
+FILTERS = st.one_of(
+    ON_USERS, OBJECTS, EVENTS_IN_TIME, NARROWED, NEVER, AGGREGATED, COMPARED, DYNAMIC, AFFINITIES, AFFINITIES_BETWEEN
+)
 GROUPS = st.recursive(
     some(FILTERS).map(lambda filters: all_of(*filters)),
     lambda groups: st.builds(lambda group, filters: any_of(group, *filters), groups, some(FILTERS)),
