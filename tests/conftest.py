@@ -148,7 +148,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     Keep the garbage collector off Airflow's modules, a quarter of a million objects: they stay until the end.
 
-    To look at them again and again takes a fifth of the processor's time of a run.
+    To go through them again and again takes a fifth of the processor's time of a run.
     """
     gc.collect()
     gc.freeze()
@@ -214,7 +214,7 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, clo
 
 @pytest.fixture(autouse=True)
 def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let triggers look as often as a test says; what they do between two looks is sleep."""
+    """Let triggers poll as often as a test says; what they do between two polls is sleep."""
     monkeypatch.setattr("airflow_provider_moengage.triggers.polling.SHORTEST_INTERVAL", 0.0)
 
 
