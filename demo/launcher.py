@@ -63,8 +63,9 @@ def main() -> None:
         _say(f"{parts.pop(pid, pid)} has ended with the exit code {code}")
         if code >= 0:
             break  # without it nothing would go on, and nobody would know why; one that was killed has a test's reason
-    for child in psutil.Process().children():
-        kill_family(child)
+    for pid in parts:
+        kill_family(psutil.Process(pid))
+        os.waitpid(pid, 0)
     sys.exit(1)
 
 
