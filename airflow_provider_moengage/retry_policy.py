@@ -36,6 +36,21 @@ def no_retry_for_permanent_errors() -> Iterator[None]:
         raise AirflowFailException(str(error)) from error
 
 
+def say_if_no_retries(error: MoEngageError, retries: int | None) -> None:
+    """
+    Add to an error that a later try could mend what to set, when the task has no later try.
+
+    :param error: what is to be raised.
+    :param retries: how many retries the task has.
+    """
+    if retries or not error.retryable:
+        return
+    wait = "" if error.retry_after is None else f" (and before Airflow 3.3 a retry_delay of {error.retry_after:.0f} s)"
+    error.way_out = (
+        f"{error.way_out} The task has no retries: set retries=3, say{wait}, and Airflow tries again.".strip()
+    )
+
+
 class MoEngageRetryPolicy(RetryPolicy):
     """
     Retry a task when MoEngage says that it makes sense, and not at all when it never will. Airflow 3.3 and newer.

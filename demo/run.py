@@ -77,7 +77,7 @@ def run_dag(airflow: Standalone, sandbox: Sandbox) -> dict[str, str | None]:
     run_id = airflow.trigger(DAG_ID, conf={"newer_than": "P1Y"})
     question = airflow.question(DAG_ID, run_id, "approve")
     tell("find_expired", f"{len(sandbox.requests)} request, which lists all {len(sandbox.segments)} segments")
-    plan = [line for line in question["body"].splitlines() if line.startswith("- ")]
+    plan = [line for line in question["body"].splitlines() if line.startswith("| `")]
     tell("show_plan", *plan[:ROWS_OF_THE_PLAN], f"... {len(plan)} segments in all")
     tell("approve", f"{question['subject']} The demo clicks Approve.")
     airflow.answer(DAG_ID, run_id, "approve", "Approve")

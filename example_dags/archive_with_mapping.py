@@ -5,6 +5,9 @@ Every segment has a line of its own in the grid, with its own log and its own re
 worth it for a few dozen. Each task starts a process, though, and Airflow maps 1,024 at most: for more segments, or when
 nobody looks at single ones, ArchiveSegmentsOperator does them all in one task.
 
+MoEngage archives 50 a minute and 200 an hour of a workspace. A task that meets the end of a window is deferred until
+there is room again, and holds no worker slot meanwhile.
+
 MoEngage does not say which segments are archived already. Between newer_than and older_than a segment is selected in
 a few weekly runs and then never again; to archive it a second time changes nothing.
 """
@@ -42,5 +45,6 @@ with DAG(
     ArchiveSegmentOperator.partial(
         task_id="archive",
         map_index_template="{{ task.name }}",
+        deferrable=True,
         max_active_tis_per_dagrun=4,  # a weekly chore, which leaves the worker slots to others
     ).expand_kwargs(find_expired.output)

@@ -2,7 +2,7 @@
 Fill in every campaign segment as soon as marketing has created it. Needs Airflow 3, which has asset watchers.
 
 Marketing creates camp_pune_diwali in the dashboard, and that starts this DAG: it sets the segment's filters to the
-cities in its name. One watcher looks for all segments, now and in years, from the triggerer, with one list request each
+cities in its name. One watcher polls for all segments, now and in years, from the triggerer, with one list request each
 five minutes; on Airflow 3.3 deferred sensors of the same connection and interval share that request.
 
 It understands names whose words have an underscore between them, and in which the cities of CITIES are in small
@@ -10,7 +10,7 @@ letters: camp_pune_diwali, camp_delhi_mumbai. A segment without such a city, a f
 makes by hand in Airflow are passed over, and the task's log names them.
 
 A segment that exists when the watch begins starts nothing, and neither does one that is renamed later. Several that
-were created between two looks can share a run, and so there is a task for each. On Airflow 3.3 those that are created
+were created between two polls can share a run, and so there is a task for each. On Airflow 3.3 those that are created
 while the triggerer is down are found afterwards.
 """
 

@@ -5,7 +5,7 @@ load_orders stands for the pipeline: after it has loaded the orders of a day it 
 they came from. That starts update_on_fresh_data, which makes filters of those cities and updates the segment with them.
 Of several loads that share a run, all cities count. Neither DAG knows of the other, and nothing polls.
 
-The segment is known by its id: put that of yours into the params.
+The segment is named by its id: put that of yours into the params.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ os.environ.update(
 from airflow_provider_moengage.client import MoEngageClient  # noqa: E402
 from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER  # noqa: E402
 from airflow_provider_moengage.sandbox import Sandbox  # noqa: E402
+from airflow_provider_moengage.triggers.intervals import SHORTEST_INTERVALS  # noqa: E402
 from tests.figures import FIGURES, Figures  # noqa: E402
 from tests.support import Clock, client_of  # noqa: E402
 
@@ -196,7 +197,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     RATE_LIMITER.reset()
     clock = Clock()
     modules = ("client.retry", "client.transport", "sensors.segments", "triggers.segments")
-    for module in (*modules, "triggers.polling"):
+    for module in (*modules, "triggers.polling", "segments.bulk_run", "operators.bulk_base"):
         monkeypatch.setattr(f"airflow_provider_moengage.{module}.time", clock)
     for module in ("client.retry", "client.transport"):
         monkeypatch.setattr(f"airflow_provider_moengage.{module}.random", SimpleNamespace(random=lambda: 0.5))
@@ -214,8 +215,9 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, clo
 
 @pytest.fixture(autouse=True)
 def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let triggers poll as often as a test says; what they do between two polls is sleep."""
-    monkeypatch.setattr("airflow_provider_moengage.triggers.polling.SHORTEST_INTERVAL", 0.0)
+    """Let a test poll as often as it says; what is done between two polls is sleep."""
+    for call in SHORTEST_INTERVALS:
+        monkeypatch.setitem(SHORTEST_INTERVALS, call, 1e-6)
 
 
 @pytest.fixture

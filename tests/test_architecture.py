@@ -22,14 +22,17 @@ FLOORS = (
     {"hooks"},
     {"assets", "links"},
     {"triggers"},
-    {"sensors", "operators"},
+    {"operators"},
+    # Above the operators: a sensor renders its arguments as they do.
+    {"sensors"},
     {"transfers"},
     {"pytest_plugin", "__init__"},
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
-# What segments/ needs of the client: its errors, and its checks of what a user gives. No HTTP comes with them.
-CLIENT_OF_SEGMENTS = ("client.errors", "client.inputs")
+# What segments/ needs of the client: its errors, its checks of what a user gives, and the published limits. No HTTP
+# comes with them.
+CLIENT_OF_SEGMENTS = ("client.errors", "client.inputs", "client.limits")
 
 LONGEST_FILE = 400
 

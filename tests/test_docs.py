@@ -50,7 +50,7 @@ def test_the_readme_takes_three_minutes():
 
 # Bases, and the sensor, whose page has another name.
 WITHOUT_A_HEADING = {
-    *("ManySegmentsOperator", "MoEngageOperator", "OneSegmentOperator", "SharedListTrigger"),
+    *("DefinitionOperator", "ManySegmentsOperator", "MoEngageOperator", "OneSegmentOperator", "SharedListTrigger"),
     "SegmentExistsSensor",
 }
 

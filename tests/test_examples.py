@@ -103,11 +103,14 @@ def test_segment_lifecycle(sandbox, run_dag):
     assert [(request.method, request.path) for request in sandbox.requests] == [
         ("GET", "/v3/custom-segments"),
         ("GET", "/v3/custom-segments"),
-        ("PATCH", f"/v3/custom-segments/{segment_id}"),
+        *((method, f"/v3/custom-segments/{segment_id}") for method in ("GET", "PATCH")),
+        # The id wins: each looks up what the segment is called.
+        ("GET", f"/v3/custom-segments/{segment_id}"),
         ("PATCH", "/v2/custom-segments/archive"),
+        ("GET", f"/v3/custom-segments/{segment_id}"),
         ("PATCH", "/v2/custom-segments/unarchive"),
     ]
-    _, dynamic, dated = sandbox.requests[2].json["included_filters"]["filters"]
+    _, dynamic, dated = sandbox.requests[3].json["included_filters"]["filters"]
     assert dynamic["value"] == "{{MoeUserAttribute['Average order value']}}"
     span = dated["primary_time_range"]
     assert span["value"] == f"{date.to_date_string()}T00:00:00.000Z"
@@ -215,12 +218,12 @@ def test_archive_expired_segments(sandbox, run_dag, expiry_without_a_person):
     run = run_dag(expiry_without_a_person, sunday)
 
     # What the run takes for its end: before Airflow 3 it is that of the week before.
-    plan, *rows = re.fullmatch(r"Plan (.+): these have expired.\n((?:\n- .+)*)", run.xcoms["show_plan"]).groups()
+    plan, *rows = re.fullmatch(r"Plan (.+): these have expired.\n((?:\n\| .+)*)", run.xcoms["show_plan"]).groups()
     assert run.states["archive"] == "skipped"
     assert (
         run.xcoms["report_room"] == "At most 8 of 1,000 segments are active: MoEngage lists 8, and this run archived 0."
     )
-    shown = re.findall(r"`'(.+)'`", rows[0])
+    shown = re.findall(r"^\| `(.+)` \| 9\d days \| ELASTIC_SEARCH \|$", rows[0], re.MULTILINE)
     assert set(shown) <= {*expired, "camp_proposed_last_week"}
     assert len(shown) >= 2
 
@@ -265,16 +268,16 @@ def test_nobody_is_asked_when_nothing_has_expired(sandbox, run_dag, expiry_witho
 
 def test_a_plan_shows_a_name_as_a_text(sandbox, run_dag, expiry_without_a_person):
     """Airflow shows the plan as Markdown."""
-    sandbox.add_segment(name="camp_\n\n``![x](https://example.com/pixel) {{ conn }}", age=timedelta(days=100))
+    sandbox.add_segment(name="camp_\n\n``![x](https://example.com/pixel) {{ conn }} a|b", age=timedelta(days=100))
     # Before Airflow 3 a run by hand is for the week before, so that this week's age is not that of the plan.
     set_param(expiry_without_a_person, "newer_than", "P1Y")
 
     run = run_dag(expiry_without_a_person)
 
     line = run.xcoms["show_plan"].splitlines()[-1]
-    assert len(run.xcoms["show_plan"].splitlines()) == 3
-    assert line.startswith("- 2026-")
-    assert line.endswith(r"```'camp_\n\n``![x](https://example.com/pixel) {{ conn }}'```")
+    assert len(run.xcoms["show_plan"].splitlines()) == 5
+    assert line.startswith(r"| ```camp_\n\n``![x](https://example.com/pixel) {{ conn }} a\|b```")
+    assert re.search(r"``` \| \d+ days \| ELASTIC_SEARCH \|$", line)
 
 
 def set_param(dag, name, value):

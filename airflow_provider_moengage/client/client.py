@@ -244,7 +244,7 @@ class MoEngageClient(Transport):
             error.existing_segment_name = name
             with suppress(MoEngageError):  # the refusal is what counts
                 found = self.find_segment(name=name)
-                error.existing_segment_id = str(found["id"]) if found and found.get("id") else None
+                error.existing_segment_id = _id_of(found)
             raise
         except MoEngageError as error:
             if not error.is_outcome_unknown:
@@ -288,7 +288,8 @@ class MoEngageClient(Transport):
         """Find what came of a create whose answer was lost: the segment, if it is certain that this is the one."""
         try:
             listed = self.find_segment(name=body["name"])
-            found = self.get_segment(str(listed.get("id"))) if listed else None
+            listed_id = _id_of(listed)
+            found = listed if listed_id is None else self.get_segment(listed_id)
         except MoEngageError as error:
             lost.way_out = f"It may be there: to look for it failed too ({error.message}). {lost.way_out}"
             lost.retry_after = lost.retry_after or error.retry_after
@@ -299,11 +300,12 @@ class MoEngageClient(Transport):
         if is_same_definition(body, found):
             return found
         whose = "has another definition" if is_definition_shown(found) else "does not show its definition"
+        found_id = _id_of(found)
+        which = f", {found_id}," if found_id else ""
         unclear = CreateUnclearError(
-            f"the answer was lost ({lost.message}), and the segment of this name, {found.get('id')}, {whose}",
-            call=lost.call,
+            f"the answer was lost ({lost.message}), and the segment of this name{which} {whose}", call=lost.call
         )
-        unclear.existing_segment_name, unclear.existing_segment_id = body["name"], str(found.get("id"))
+        unclear.existing_segment_name, unclear.existing_segment_id = body["name"], found_id
         raise unclear
 
     def _set_archived(self, verb: str, name: str, segment_id: str | None) -> dict[str, Any]:
@@ -342,6 +344,10 @@ class MoEngageClient(Transport):
         if isinstance(data, kind) and all(isinstance(segment, dict) for segment in segments):
             return data
         raise self._unexpected('its "data" is missing or malformed', json.dumps(answer), " ".join(call))
+
+
+def _id_of(segment: dict[str, Any] | None) -> str | None:
+    return str(segment["id"]) if segment and segment.get("id") else None
 
 
 def _segment_path(segment_id: str) -> str:

@@ -74,6 +74,12 @@ class _Answer(http.client.HTTPResponse):
         # Nothing has been read yet, so that the buffer can be replaced.
         self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock))
 
+    def _read_status(self) -> tuple[str, int, str]:
+        # Any number of interim answers may come first. http.client skips those with 100; to it any other, a 103 say, is
+        # the answer, and the real one would be taken for that to the next request on this connection.
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, http.client.CONTINUE if status < http.client.OK else status, reason
+
 
 class _DeadlinePool:
     """Before a pool of urllib3 in a class's bases: sees to it that the answers of each new connection have an end."""

@@ -67,7 +67,7 @@ def is_definition_shown(segment: Mapping[str, Any]) -> bool:
     """
     Tell whether a server's answer has the definition of the segment: file segments and older servers show none.
 
-    :param segment: as :meth:`~airflow_provider_moengage.client.MoEngageClient.get_segment` gives it.
+    :param segment: as :meth:`~airflow_provider_moengage.client.client.MoEngageClient.get_segment` gives it.
     :return: True when its ``included_filters`` are a group.
     """
     return isinstance(segment.get("included_filters"), dict)

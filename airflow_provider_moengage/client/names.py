@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from airflow_provider_moengage.client.errors import InvalidInputError
+from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.client.inputs import check_text
 
 _FORBIDDEN = r':|*?\<>=$"'
@@ -69,7 +69,7 @@ def asked_for(name: str | None, segment_id: str | None) -> str:
     :param segment_id: the id that was sent.
     :return: one to three sentences.
     """
-    given = [f"{what} {value!r}" for what, value in (("name", name), ("id", segment_id)) if value is not None]
+    given = [f"{what} {shown(value)}" for what, value in (("name", name), ("id", segment_id)) if value is not None]
     said = [f"Asked for was the {' and the '.join(given)}."]
     if name is not None and name != name.strip():
         said.append("The name has a blank at its beginning or end.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from http.client import BadStatusLine, RemoteDisconnected, UnknownProtocol
 
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -26,6 +27,8 @@ _CAUSES: tuple[tuple[type[Exception], str, bool], ...] = (
 
 # A handshake that broke off, which is the network's doing. All other errors of TLS are somebody's settings.
 _BROKEN_HANDSHAKE = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+_MOST_CAUSES = 10
 
 
 def network_cause(error: Exception) -> tuple[str, bool] | None:
@@ -73,8 +76,32 @@ def in_plain_words(error: BaseException | None) -> str:
     Say what has happened to a connection.
 
     :param error: what urllib3 raised.
-    :return: its text, without the connection object that it begins with.
+    :return: its text, without the connection object that it begins with, and without what the other side has sent: that
+        may be a value of an audience, or the request itself.
     """
+    if isinstance(error, ProxyError):
+        return words_of_proxy(error)
     inner = error.args[-1] if isinstance(error, ProtocolError) and error.args else error
+    if isinstance(inner, (BadStatusLine, UnknownProtocol)) and not isinstance(inner, RemoteDisconnected):
+        return "what came is no answer in HTTP/1"
     # Older versions of urllib3 write <urllib3.connection.HTTPConnection object at 0x7f0...>.
     return re.sub(r"^<?[\w.]*(?:Connection|Pool)\w*(?:\(.*?\)| object at 0x\w+)>?: ", "", str(inner))
+
+
+def words_of_proxy(error: BaseException | None) -> str:
+    """
+    Say what has happened to a connection through a proxy, without any words of the proxy's or a library's own.
+
+    :param error: what urllib3 or requests raised.
+    :return: what the operating system or TLS says, or the status with which the proxy refused.
+    """
+    kind = type(error).__name__
+    for _ in range(_MOST_CAUSES):
+        if isinstance(error, OSError) and error.strerror:
+            return str(error.strerror)
+        refusal = re.search(r"Tunnel connection failed: (\d{3})", str(error))
+        if refusal:
+            return f"it answered {refusal[1]}"
+        inner = next((part for part in getattr(error, "args", ()) if isinstance(part, BaseException)), None)
+        error = getattr(error, "original_error", None) or inner or getattr(error, "__cause__", None)
+    return kind

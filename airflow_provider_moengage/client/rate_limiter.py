@@ -9,6 +9,7 @@ call at once, each call is reserved before it is sent, and no more are under way
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections import defaultdict
@@ -17,6 +18,9 @@ from dataclasses import dataclass
 
 from airflow_provider_moengage.client.limits import LIMITS, TokenBuckets
 from airflow_provider_moengage.client.wait_headers import RateLimit, asked_wait, rate_limit_of
+
+# With more, those of which nothing is known any more are forgotten: what is called may have any path.
+_MOST_WINDOWS = 1_000
 
 Endpoint = tuple[str, str, str, str]
 """Whose limit it is: the address, the workspace, the method and the path, whichever segment it names."""
@@ -85,7 +89,8 @@ class RateLimiter:
         deadline = time.monotonic() + longest_wait
         with self._answered:
             while True:
-                window, ticks = self._windows[endpoint], monotonic()
+                ticks = monotonic()
+                window = self._window(endpoint, ticks)
                 if wait := window.wait(ticks):
                     return wait
                 left = deadline - time.monotonic()
@@ -181,6 +186,23 @@ class RateLimiter:
             self._polls.clear()
             self._answered.notify_all()
 
+    def forget_threads(self) -> None:
+        """Forget the calls under way, and who holds the lock: in a forked process those threads are not there."""
+        self._lock = threading.Lock()
+        self._answered = threading.Condition(self._lock)
+        for window in self._windows.values():
+            window.under_way = 0
+
+    def _window(self, endpoint: Endpoint, ticks: float) -> _Window:
+        if endpoint not in self._windows and len(self._windows) >= _MOST_WINDOWS:
+            for known, window in list(self._windows.items()):
+                if not window.under_way and window.resets_at <= ticks:
+                    del self._windows[known]
+        return self._windows[endpoint]
+
 
 RATE_LIMITER = RateLimiter()
 """That of this process."""
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=RATE_LIMITER.forget_threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_moengage.client.answers import parse
+from airflow_provider_moengage.client.answers import parse, without_values
 from airflow_provider_moengage.client.errors import (
     AccessRefusedError,
     AccountSuspendedError,
@@ -64,6 +64,8 @@ _BY_STATUS: dict[int, type[MoEngageError]] = {
 # Of a server or proxy that fails, as the 5xx are. retry.py says of each why waiting mends it.
 _SERVERS_FAILURES = (408, 421, 425, 499)
 
+_MENDED_BY_WAITING = (*_SERVERS_FAILURES, 429)
+
 # What these mean is MoEngage's own; without its envelope they come from a proxy, and mean something else.
 _ONLY_MOENGAGES = (409, 412, 413)
 
@@ -91,13 +93,19 @@ def error_from_answer(
     :return: the error, to be raised.
     """
     details = _details(text)
-    auth_code = (headers or {}).get(AUTH_CODE_HEADER, "").strip() if status < 500 else ""
+    is_keys = status < 500 and status not in _MENDED_BY_WAITING
+    auth_code = (headers or {}).get(AUTH_CODE_HEADER, "").strip() if is_keys else ""
 
     def text_of(*keys: str) -> str | None:
-        found = next((str(details[key]) for key in keys if details.get(key)), None)
-        return found and hide(found)
+        # Not what is no sentence, such as the part of the request that was refused: it has values of an audience.
+        found = next((details[key] for key in keys if details.get(key)), None)
+        return None if found is None or isinstance(found, (list, dict)) else hide(str(found))
 
-    unsaid = "the answer gives no other reason" if auth_code else f"the answer began with {shown(hide(text))}"
+    unsaid = (
+        "the answer gives no other reason"
+        if auth_code
+        else f"the answer began with {shown(without_values(hide(text)))}"
+    )
     kind = _key_class(auth_code) if auth_code else _class_of(status, details)
     error = kind(
         text_of("message", "description") or unsaid,

@@ -8,6 +8,7 @@ else, and a request that may have been carried out is sent again only where that
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -112,12 +113,15 @@ class RetryPolicy:
         rate limit that is known to be used up. A limit of a minute fits in.
     :param first_backoff: seconds that the first back-off takes at most.
     :param longest_backoff: seconds that any back-off takes at most.
+    :param limit_budget: seconds to wait for a rate limit at most, where that is to be less than the budget: for who
+        has something better to do meanwhile.
     """
 
     tries: int = 6
     budget: float = 75.0
     first_backoff: float = 1.0
     longest_backoff: float = 16.0
+    limit_budget: float = math.inf
 
     def decide(self, failure: Failure, *, attempt: int, left: float, now: float, jitter: float) -> Retry | GiveUp:
         """
@@ -139,6 +143,8 @@ class RetryPolicy:
         if attempt >= self.tries:
             return GiveUp(f"{attempt} tries were made")
         asked = asked_wait(failure.status, failure.headers, now) or 0.0
+        if failure.status == 429:
+            left = min(left, self.limit_budget)
         if asked > left or left <= 0:
             return GiveUp("the wait does not fit into what is left of the budget")
         backoff = min(self.longest_backoff, self.first_backoff * 2 ** (attempt - 1)) * jitter

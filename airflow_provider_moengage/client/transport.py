@@ -36,8 +36,13 @@ from airflow_provider_moengage.client.errors import (
 )
 from airflow_provider_moengage.client.inputs import json_bytes
 from airflow_provider_moengage.client.limits import endpoint_of
-from airflow_provider_moengage.client.network_errors import in_plain_words, is_proxy_refusal, is_tls_refusal
-from airflow_provider_moengage.client.proxies import proxy_address, words_of
+from airflow_provider_moengage.client.network_errors import (
+    in_plain_words,
+    is_proxy_refusal,
+    is_tls_refusal,
+    words_of_proxy,
+)
+from airflow_provider_moengage.client.proxies import proxy_address
 from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER, Endpoint
 from airflow_provider_moengage.client.redaction import Secrets
 from airflow_provider_moengage.client.refusals import AUTH_CODE_HEADER, error_from_answer
@@ -145,7 +150,7 @@ class Transport:
 
     def _reserve(self, endpoint: Endpoint, call: str) -> None:
         """Wait for room in a window that is used up, as far as is known, instead of asking to be refused."""
-        left = self.retry.budget
+        left = min(self.retry.budget, self.retry.limit_budget)
         # An answer comes within these, or it is none.
         longest_wait = sum(self.timeout) if left else 0.0
         while wait := RATE_LIMITER.reserve(endpoint, time.monotonic, longest_wait=longest_wait):
@@ -246,7 +251,7 @@ class Transport:
         # A CA bundle that cannot be read is the one OSError that comes from neither library.
         is_librarys = isinstance(error, (requests.RequestException, HTTPError, ValueError))
         is_proxied = bool(proxy) and is_librarys
-        said = f"through the proxy {proxy}: {words_of(reason)}" if is_proxied else in_plain_words(reason)
+        said = f"through the proxy {proxy}: {words_of_proxy(reason)}" if is_proxied else in_plain_words(reason)
         kind = self._kind_of(error, reason, is_proxied=is_proxied) if is_librarys else TlsError
         failed = kind(self._secrets.hide(f"{self.base_url}: {said}"), call=call, tries=tries)
         if isinstance(reason, _NEVER_CONNECTED):

@@ -42,9 +42,9 @@ def base_url_of(value: str) -> str:
         )
     if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc) or re.search(r"[^!-~]|\\", value):
         raise InvalidInputError(f"The host of the connection is no http(s) address. {way_out}")
+    _check_is_api(host, parts.path)
     if "?" in value or "#" in value:
         raise InvalidInputError(f"The host of the connection must end before any ? or #. {way_out}")
-    _check_is_api(host, parts.path)
     if parts.scheme == "http" and not is_loopback(host):
         raise InvalidInputError(
             f"The host of the connection is plain http to {host}, which would show the API key to the network: use "

@@ -1,4 +1,4 @@
-"""What the operators share: the connection, the deferral of a long rate limit; the link and events of one segment."""
+"""What all operators share: the connection, what was given, the deferral of a long rate limit."""
 
 from __future__ import annotations
 
@@ -10,28 +10,37 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_moengage.client.errors import MoEngageError, RateLimitError
-from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
-from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy, no_retry_for_permanent_errors
+from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError, RateLimitError
+from airflow_provider_moengage.operators.templating import RendersPlainly
+from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy, no_retry_for_permanent_errors, say_if_no_retries
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_moengage.client import MoEngageClient
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
 # The longest window of MoEngage's limits is a day: a task still refused after that waits in vain.
-_LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
+LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
 
 # A server that refuses again and again, and each time asks for a second, is not to be asked all day long.
 _SHORTEST_DEFERRAL = timedelta(seconds=30)
 
 
-class MoEngageOperator(BaseOperator):
+class _LeftOut:
+    def __repr__(self) -> str:
+        return "<left out>"
+
+
+# Not None: a mapped task is given what another task has returned, and None of that is not the same as nothing at all.
+LEFT_OUT: Any = _LeftOut()
+
+
+class MoEngageOperator(RendersPlainly, BaseOperator):
     """
     What all operators share: the connection, and what happens when a call does not succeed.
 
-    A subclass implements :meth:`call_api`. It runs once, and once more from its beginning after each deferral.
+    A subclass implements :meth:`call_api`. It runs once, and once more from its beginning after each deferral. Between
+    two executions an operator keeps nothing but its parameters: a test may execute it again, on another server.
 
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
@@ -48,18 +57,47 @@ class MoEngageOperator(BaseOperator):
         super().__init__(**kwargs)
         self.moengage_conn_id = moengage_conn_id
         self.deferrable = deferrable
-        # What of it is done already, in JSON values: call_api() sets it, and finds it again after a deferral.
+        # What of an execution is done already, in JSON values: call_api() sets it, and finds it after a deferral.
         self.progress: dict[str, Any] = {}
+        self._given: list[str] = []
+        self._own_hook: MoEngageHook | None = None
         # Only Airflow 3.3 has the attribute. Filled in afterwards, so that default_args can set it too.
         if getattr(self, "retry_policy", self) is None:
             self.retry_policy = MoEngageRetryPolicy()
 
     @cached_property
     def hook(self) -> MoEngageHook:
-        """The hook of the connection."""
+        """The hook of the connection, for one execution."""
         from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
-        return MoEngageHook(self.moengage_conn_id)
+        self._own_hook = MoEngageHook(self.moengage_conn_id)
+        return self._own_hook
+
+    def _take(self, parameter: str, value: Any) -> Any:
+        """
+        Take a parameter that may be left out. What is given must be something when the task runs.
+
+        :param parameter: its name.
+        :param value: what the constructor got, ``LEFT_OUT`` by default.
+        :return: the value, None when it is left out.
+        """
+        # None in a DAG file is there on purpose. That of a mapped task is what another task has returned.
+        is_mapped = getattr(self, "_BaseOperator__from_mapped", True)
+        if value is LEFT_OUT or (value is None and not is_mapped):
+            return None
+        self._given.append(parameter)
+        return value
+
+    def _start(self, progress: dict[str, Any]) -> None:
+        """
+        Begin an execution, with nothing left of another one. A subclass adds what it keeps for an execution.
+
+        :param progress: what was done before a deferral.
+        """
+        # A hook that somebody has set, such as a test, stays.
+        if vars(self).get("hook") is self._own_hook:
+            vars(self).pop("hook", None)
+        self.progress = progress
 
     @abstractmethod
     def call_api(self, context: Context) -> Any:
@@ -80,6 +118,7 @@ class MoEngageOperator(BaseOperator):
         :raises AirflowFailException: for what no retry can mend.
         :raises MoEngageError: for what a later try can mend; ``retry_after`` says when, where the server said so.
         """
+        self._start({})
         return self._call_or_defer(context, None)
 
     def execute_complete(
@@ -98,30 +137,48 @@ class MoEngageOperator(BaseOperator):
         :param progress: what it has done before.
         :return: as :meth:`execute`.
         """
-        self.progress = progress or {}
+        self._start(progress or {})
         return self._call_or_defer(context, waiting_since)
 
     def _call_or_defer(self, context: Context, waiting_since: str | None) -> Any:
         try:
             with no_retry_for_permanent_errors():
+                self._check_given()
                 return self.call_api(context)
         except MoEngageError as error:
             if self.deferrable and error.retry_after and self._is_too_long_for_the_client(error):
                 self._defer(error, waiting_since)
+            say_if_no_retries(error, self.retries)
             raise
+
+    def _check_given(self) -> None:
+        for parameter in self._given:
+            if getattr(self, parameter) is None:
+                raise InvalidInputError(
+                    f"{parameter} was given, but there is nothing in it now. If it comes from a template or another "
+                    "task, look at what that gives; leave the parameter out where it is not wanted."
+                )
 
     def _is_too_long_for_the_client(self, error: MoEngageError) -> bool:
         """Tell a wait that did not fit into the client's budget. One for a rate limit fits, or is over by now."""
         return isinstance(error, RateLimitError) or (error.retry_after or 0) > self.hook.client.retry.budget
+
+    def _longest_wait(self) -> timedelta:
+        """How long all deferrals of an execution together may take."""
+        return min(LONGEST_DEFERRAL, self.execution_timeout or LONGEST_DEFERRAL)
+
+    def _shortest_deferral(self) -> timedelta:
+        """How long a deferral takes at least."""
+        return _SHORTEST_DEFERRAL
 
     def _defer(self, error: MoEngageError, waiting_since: str | None) -> None:
         """Leave the worker until the wait is over, unless all waits together take longer than they may."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         now = pendulum.now("UTC")
-        moment = now + max(timedelta(seconds=error.retry_after or 0), _SHORTEST_DEFERRAL)
+        moment = now + max(timedelta(seconds=error.retry_after or 0), self._shortest_deferral())
         since = datetime.fromisoformat(waiting_since) if waiting_since else now
-        if moment - min(_LONGEST_DEFERRAL, self.execution_timeout or _LONGEST_DEFERRAL) > since:
+        if moment - self._longest_wait() > since:
             return
         self.log.warning("The task is deferred until %s UTC. %s", moment.to_datetime_string(), error)
         self.defer(
@@ -129,64 +186,3 @@ class MoEngageOperator(BaseOperator):
             method_name="execute_complete",
             kwargs={"waiting_since": since.isoformat(), "progress": self.progress},
         )
-
-
-class OneSegmentOperator(MoEngageOperator):
-    """
-    What the operators for one segment share: the link to it, and the events of its assets.
-
-    A subclass implements :meth:`change_segment`, and has the attributes ``segment_id`` and ``name``, either of which
-    may be None.
-    """
-
-    operator_extra_links = (SegmentLink(),)
-    segment_page = ""
-    """Where people see the segment, once that is known."""
-
-    action = ""
-    """What the event of an outlet calls the change."""
-
-    name: str | None
-    segment_id: str | None
-
-    @abstractmethod
-    def change_segment(self, client: MoEngageClient) -> dict[str, Any]:
-        """
-        Make the one call that changes the segment.
-
-        :param client: the client of the connection.
-        :return: the server's answer, which is the XCom too: with ``cs_name`` or ``name``, and ``cs_id`` or ``id`` where
-            the server tells it.
-        :raises MoEngageError: when MoEngage has not changed it.
-        """
-
-    def call_api(self, context: Context) -> dict[str, Any]:
-        """
-        Change the segment; set the link to it, and attach the change to the events of its outlets.
-
-        :param context: the task's context.
-        :return: the server's answer.
-        :raises InvalidInputError: when an outlet is another segment.
-        :raises MoEngageError: when MoEngage has not changed it.
-        """
-        from airflow_provider_moengage.assets.segments import attach_change, check_outlets, has_segments
-
-        client = self.hook.client
-        segment_id = self.segment_id
-        if segment_id is None and self.name is not None and has_segments(self.outlets):
-            # Not every server answers the id, and an event of another segment cannot be taken back.
-            segment_id = (client.find_segment(name=self.name) or {}).get("id")
-        set_segment_page(self, context, segment_id)
-        check_outlets(self.outlets, client.workspace_id, segment_id)
-        answer = self.change_segment(client)
-        if segment_id is None and answer.get("cs_id"):
-            set_segment_page(self, context, answer["cs_id"])
-            check_outlets(self.outlets, client.workspace_id, answer["cs_id"])
-        attach_change(self.outlets, context, {"action": self.action, **_facts_of(answer, self.name)})
-        return answer
-
-
-def _facts_of(answer: dict[str, Any], name: str | None) -> dict[str, Any]:
-    """Give what an event says of the segment: its name, and when it was updated where the answer has it."""
-    facts = {"name": answer.get("cs_name", answer.get("name", name))}
-    return {**facts, "updated_time": answer["updated_time"]} if "updated_time" in answer else facts

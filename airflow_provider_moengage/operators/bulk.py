@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_moengage.client.errors import InvalidInputError
-from airflow_provider_moengage.operators.base import MoEngageOperator
+from airflow_provider_moengage.client.errors import RateLimitError
+from airflow_provider_moengage.operators.base import LEFT_OUT, MoEngageOperator
 from airflow_provider_moengage.operators.bulk_base import ManySegmentsOperator
 
 if TYPE_CHECKING:
@@ -33,15 +33,6 @@ _CRITERIA = (
 )
 
 
-class _LeftOut:
-    def __repr__(self) -> str:
-        return "<left out>"
-
-
-# Not None: a mapped task is given what another task has returned, and None of that must not select every segment.
-_LEFT_OUT: Any = _LeftOut()
-
-
 class ListSegmentsOperator(MoEngageOperator):
     """
     Select segments by name, age, type and source, the oldest first: for example those of campaigns that are over.
@@ -51,9 +42,10 @@ class ListSegmentsOperator(MoEngageOperator):
 
     Returns them as XCom, a list of ``{"name", "segment_id", "created_time", "type", "source"}`` that the operators for
     one segment take with ``expand_kwargs()``. A selection of nothing is a success and an empty list, for which Airflow
-    skips a mapped task. The log has the selection as a table of at most 100 rows. A segment whose ``created_time``
-    cannot be read is never selected, and named in a warning. Fails without a retry when the key is wrong or a parameter
-    cannot be used; a bad parameter is found before the request.
+    skips a mapped task; the log then says which criterion has left out how many. The log has the selection as a table
+    of at most 100 rows. A segment whose ``created_time`` cannot be read is never selected, and named in a warning.
+    Fails without a retry when the key is wrong or a parameter cannot be used; a bad parameter is found before the
+    request.
 
     The documents show no field that tells an archived segment from an active one, and do not say that the list leaves
     archived ones out. Count on them to be listed, and so to be selected, until 180 days after they were archived. To
@@ -68,8 +60,9 @@ class ListSegmentsOperator(MoEngageOperator):
     :param name_pattern: glob for the name, such as ``camp_*``: ``*``, ``?``, ``[abc]``, ``[!abc]``; case-sensitive.
         (templated)
     :param exclude_pattern: glob for names that are never selected; case-sensitive. (templated)
-    :param older_than: least age: a timedelta, a pendulum Duration, or an ISO 8601 duration of whole numbers such as
-        ``P90D``, ``P3M`` (months of the calendar) or ``PT12H``. (templated)
+    :param older_than: least age: a timedelta, a pendulum Duration (of pendulum 3.2 or newer), or an ISO 8601 duration
+        of whole numbers such as ``P90D``, ``P3M`` (months of the calendar) or ``PT12H``. Without ``newer_than`` a
+        warning says that the same segments come again. (templated)
     :param newer_than: greatest age, likewise; longer than ``older_than``. (templated)
     :param as_of: moment from which ages count: a datetime, or an ISO 8601 string such as ``{{ data_interval_end }}``
         renders to; without a zone it is in UTC. What was created then or later is not selected. Now by default, when
@@ -88,19 +81,18 @@ class ListSegmentsOperator(MoEngageOperator):
     def __init__(
         self,
         *,
-        name: str = _LEFT_OUT,
-        name_pattern: str = _LEFT_OUT,
-        exclude_pattern: str = _LEFT_OUT,
-        older_than: timedelta | str = _LEFT_OUT,
-        newer_than: timedelta | str = _LEFT_OUT,
-        as_of: datetime | str = _LEFT_OUT,
-        types: list[str] = _LEFT_OUT,
-        sources: list[str] = _LEFT_OUT,
-        limit: int | str = _LEFT_OUT,
+        name: str = LEFT_OUT,
+        name_pattern: str = LEFT_OUT,
+        exclude_pattern: str = LEFT_OUT,
+        older_than: timedelta | str = LEFT_OUT,
+        newer_than: timedelta | str = LEFT_OUT,
+        as_of: datetime | str = LEFT_OUT,
+        types: list[str] = LEFT_OUT,
+        sources: list[str] = LEFT_OUT,
+        limit: int | str = LEFT_OUT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._given: list[str] = []
         self.name = self._take("name", name)
         self.name_pattern = self._take("name_pattern", name_pattern)
         self.exclude_pattern = self._take("exclude_pattern", exclude_pattern)
@@ -111,11 +103,11 @@ class ListSegmentsOperator(MoEngageOperator):
         self.sources = self._take("sources", sources)
         self.limit = self._take("limit", limit)
 
-    def _take(self, criterion: str, value: Any) -> Any:
-        if value is _LEFT_OUT:
-            return None
-        self._given.append(criterion)
-        return value
+    def _take(self, parameter: str, value: Any) -> Any:
+        # None is nowhere there on purpose: it would select every segment.
+        if value is None:
+            self._given.append(parameter)
+        return super()._take(parameter, value)
 
     def call_api(self, context: Context) -> list[dict[str, Any]]:
         """
@@ -130,13 +122,6 @@ class ListSegmentsOperator(MoEngageOperator):
         from airflow_provider_moengage.segments.selection import select
 
         values = {criterion: getattr(self, criterion) for criterion in _CRITERIA}
-        for criterion in self._given:
-            # Or a template that renders to nothing, or a task that returns it, would select every segment.
-            if values[criterion] is None:
-                raise InvalidInputError(
-                    f"{criterion} was given, but there is nothing in it now. If it comes from a template or another "
-                    "task, look at what that gives; leave the parameter out where it is not wanted."
-                )
         criteria = criteria_of(now=pendulum.now("UTC"), **values)
         selection = select(self.hook.client.list_segments(criteria.name), criteria)
         for line in selection.lines():
@@ -150,7 +135,13 @@ class ArchiveSegmentsOperator(ManySegmentsOperator):
     """
     Archive many segments in one task, a few calls at once on kept-alive connections.
 
-    The calls keep to the rate limits that the server's headers tell. A segment that fails does not stop the others:
+    MoEngage archives 50 segments a minute, 200 an hour and 1,000 a day of a workspace: 100 take a minute, 1,000 four
+    hours and four minutes, 3,000 two days. The first line of the log says how long it takes at best. The calls keep to
+    what the server's headers tell: a window is filled and not overrun, and where a server tells of no limit there is no
+    wait. With ``deferrable=True`` no wait holds a worker slot. Without it the task waits in its slot; a plan that needs
+    more than a day's quota fails before anything is sent, and so does one with a shorter ``execution_timeout``.
+
+    A segment that fails does not stop the others:
     the task fails at the end, with a table of the failures in its log, and is retried when a retry can mend one of
     them. What every call would meet, such as a wrong key, ends it at once. A retry carries on where the last try has
     stopped: on Airflow 3.3 it does not repeat what is done; on older versions it does, which changes nothing, and a
@@ -163,8 +154,10 @@ class ArchiveSegmentsOperator(ManySegmentsOperator):
 
     Returns as XCom, when the task fails as well, ``{"succeeded": [{name, segment_id}], "skipped": [{name, segment_id,
     reason}], "failed": [{name, segment_id, error}]}``, each with ``created_time``, ``type`` and ``source`` where those
-    were given; what was not tried stands in none of them. Fails without a retry when the input cannot be used, the key
-    is wrong, or no failure is one that a retry can mend.
+    were given; what was not tried stands in none of them. A list of MoEngage may show archived segments: those of
+    ``succeeded`` that the last run of this task has archived already stand in ``done_before`` too, and a warning counts
+    them. Fails without a retry when the input cannot be used, the key is wrong, the task has no time for the plan, or
+    no failure is one that a retry can mend.
 
     :param segments: the segments, ``[{"name": ..., "segment_id": ..., "type": ...}]``: the id wins over the name and
         is optional, as is the type; other keys are ignored. An empty list is a success. (templated)
@@ -175,12 +168,15 @@ class ArchiveSegmentsOperator(ManySegmentsOperator):
         always does.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
-    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
-        default is Airflow's ``[operators] default_deferrable``.
+    :param deferrable: give the worker slot back while a rate limit lasts; all waits together take a day more at most
+        than the plan at best. The default is Airflow's ``[operators] default_deferrable``.
+    :param dry_run: do everything but the calls: the log and the XCom say what would be done. The XCom has
+        ``dry_run``, ``action`` and ``segments`` then, and nothing in the other lists.
     """
 
     action = "archive"
     gone_is_done = True
+    remembers_runs = True
 
     def __init__(self, *, include_file_segments: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -196,19 +192,17 @@ class ArchiveSegmentsOperator(ManySegmentsOperator):
         """
         return client.archive_segment(segment.name, segment.segment_id)
 
-    def _plan(self) -> Plan:
-        plan = super()._plan()
+    def _log_plan(self, plan: Plan) -> None:
+        super()._log_plan(plan)
         for warning in plan.file_segment_warnings(pendulum.now("UTC").date()):
             self.log.warning("%s", warning)
-        return plan
 
-    def _log_end(self, report: Report, summary: str) -> None:
-        super()._log_end(report, summary)
-        if not report.of("succeeded"):
+    def _log_end(self, report: Report, summary: str, left: frozenset[str]) -> None:
+        super()._log_end(report, summary, left)
+        if not report.of("succeeded") or isinstance(report.ended_by, RateLimitError):
             return
         self.log.info(
-            "MoEngage no longer shows an archived segment after 180 days: what was active until now can be unarchived "
-            "until %s.",
+            "What was active until now can be unarchived until %s: MoEngage shows archived ones for 180 days.",
             pendulum.now("UTC").add(days=180).to_date_string(),
         )
 
@@ -217,8 +211,9 @@ class UnarchiveSegmentsOperator(ManySegmentsOperator):
     """
     Make many archived segments active again in one task, a few calls at once on kept-alive connections.
 
-    Rate limits, failures, retries, a kill and the XCom are as with :class:`ArchiveSegmentsOperator`, but for a segment
-    that is gone: that is a failure in every try. A workspace that is full ends the task. API document: archive and
+    Rate limits (50 a minute, 200 an hour, 1,000 a day, of its own), how long it takes, failures, retries, a kill and
+    the XCom are as with :class:`ArchiveSegmentsOperator`, but for a segment that is gone: that is a failure in every
+    try. A workspace that is full ends the task. API document: archive and
     unarchive.
 
     :param segments: the segments, ``[{"name": ..., "segment_id": ...}]``: the id wins over the name and is optional;
@@ -229,8 +224,10 @@ class UnarchiveSegmentsOperator(ManySegmentsOperator):
         always does.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
-    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
-        default is Airflow's ``[operators] default_deferrable``.
+    :param deferrable: give the worker slot back while a rate limit lasts; all waits together take a day more at most
+        than the plan at best. The default is Airflow's ``[operators] default_deferrable``.
+    :param dry_run: do everything but the calls: the log and the XCom say what would be done. The XCom has
+        ``dry_run``, ``action`` and ``segments`` then, and nothing in the other lists.
     """
 
     action = "unarchive"

@@ -1,4 +1,4 @@
-"""Operators for one segment: archive, unarchive, update."""
+"""Operators for one segment: archive, unarchive, create, update."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_moengage.client.errors import shown
-from airflow_provider_moengage.operators.base import OneSegmentOperator
+from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.inputs import check_text
+from airflow_provider_moengage.operators.base import LEFT_OUT
+from airflow_provider_moengage.operators.create import CreateSegmentOperator
+from airflow_provider_moengage.operators.definitions import UpdateSegmentOperator
+from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target, find_by_id, find_by_name
 
 if TYPE_CHECKING:
     import jinja2
@@ -16,29 +20,31 @@ if TYPE_CHECKING:
 
     from airflow_provider_moengage.client import MoEngageClient
 
+__all__ = ["ArchiveSegmentOperator", "CreateSegmentOperator", "UnarchiveSegmentOperator", "UpdateSegmentOperator"]
+
 
 class _ArchivalOperator(OneSegmentOperator):
     """What archive and unarchive share: which segment."""
 
-    template_fields: Sequence[str] = ("name", "segment_id", "moengage_conn_id")
-
-    name: str
+    # In a mapped task group all of them come with the run: type and created_time have to be fields, too.
+    template_fields: Sequence[str] = ("name", "segment_id", "created_time", "type", "moengage_conn_id")
 
     def __init__(
         self,
         *,
-        name: str,
-        segment_id: str | None = None,
+        name: str = LEFT_OUT,
+        segment_id: str = LEFT_OUT,
         created_time: str | None = None,
         type: str | None = None,  # noqa: A002 - the API's word
         source: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.name = name
-        self.segment_id = segment_id
+        self.name = self._take("name", name)
+        self.segment_id = self._take("segment_id", segment_id)
+        self.created_time = created_time
+        self.type = type
         self._is_listed = created_time is not None
-        self._type = type
 
     def render_template(
         self,
@@ -57,9 +63,51 @@ class _ArchivalOperator(OneSegmentOperator):
         :return: the rendered content.
         """
         # Airflow renders what expand_kwargs() takes from an XCom: whoever names a segment could read secrets by it.
-        if self._is_listed and isinstance(content, str) and (content is self.name or content is self.segment_id):
+        listed = (self.name, self.segment_id, self.created_time, self.type) if self._is_listed else ()
+        if isinstance(content, str) and any(content is field for field in listed):
             return content
         return super().render_template(content, context, jinja_env, seen_oids)
+
+    def find_target(self, client: MoEngageClient) -> Target:
+        """
+        Find out what the segment is called. What a list has given is as it is, and costs no request.
+
+        A newer server goes by the name alone, an older one by the id: with the segment's own name both mean the same.
+
+        :param client: the client of the connection.
+        :return: the segment, by its own name.
+        """
+        if self.name is not None:
+            check_text("name", self.name)
+        elif self.segment_id is None:
+            raise InvalidInputError("Say which segment: give its name, its segment_id, or both.")
+        if self.segment_id is None:
+            return self._find_by_name(client)
+        if self.created_time is not None and self.name is not None:
+            return Target(self.name, self.segment_id)
+        segment = find_by_id(client, self.segment_id)
+        own = segment.get("name")
+        if not isinstance(own, str) or not own.strip():
+            return Target(self.name, self.segment_id, segment)
+        if self.name is not None and self.name != own:
+            self.log.warning(
+                "The id wins over the name: the segment %s is called %s, not %s. It is the one of the id that this "
+                "task is about.",
+                self.segment_id,
+                shown(own),
+                shown(self.name),
+            )
+        return Target(own, self.segment_id, segment)
+
+    def _find_by_name(self, client: MoEngageClient) -> Target:
+        from airflow_provider_moengage.assets.segments import has_segments
+
+        if self.is_dry_run:
+            segment = find_by_name(client, self.name)
+            return Target(self.name, str(segment["id"]), segment)
+        # Not every server answers the id, and an event of another segment cannot be taken back.
+        found = client.find_segment(name=self.name) if has_segments(self.outlets) else None
+        return Target(self.name, (found or {}).get("id"), found or {})
 
 
 class ArchiveSegmentOperator(_ArchivalOperator):
@@ -76,41 +124,57 @@ class ArchiveSegmentOperator(_ArchivalOperator):
     :func:`~airflow_provider_moengage.assets.segments.create_asset` gets what has changed as the ``extra`` of its event;
     one of another segment fails the task.
 
-    :param name: name of the segment. (templated)
-    :param segment_id: id of the segment, which wins over the name. (templated)
+    :param name: name of the segment; may be left out when its id is given. (templated)
+    :param segment_id: id of the segment, which wins over the name. It costs one get (4,000 a day for the workspace),
+        for the segment's own name: another name that was given is warned of, and an id that is not there fails before
+        anything is changed. (templated)
     :param created_time: when it was created, for a segment of
         :class:`~airflow_provider_moengage.operators.bulk.ListSegmentsOperator`: its name and id are then taken as they
-        are, and no template in them is rendered.
+        are, and no template in them is rendered. (templated)
     :param type: its type, where it is known: the log warns of a file segment, whose users are deleted for good once it
-        has been archived for 30 days.
+        has been archived for 30 days. (templated)
     :param source: not used; taken so that ``expand_kwargs()`` takes what
         :class:`~airflow_provider_moengage.operators.bulk.ListSegmentsOperator` returns.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
         default is Airflow's ``[operators] default_deferrable``.
+    :param dry_run: do everything but the call that changes something: the log and the XCom say what it would be,
+        ``{"dry_run": true, "action", "name", "segment_id", "changes"}``.
     """
 
     action = "archive"
 
-    def change_segment(self, client: MoEngageClient) -> dict[str, Any]:
+    def find_target(self, client: MoEngageClient) -> Target:
         """
-        Archive it, and warn of what is lost with a file segment.
+        Find out which segment is meant, and warn of what is lost with a file segment.
 
         :param client: the client of the connection.
-        :return: the server's answer.
+        :return: the segment.
         """
         from airflow_provider_moengage.segments.bulk_plan import Segment, file_segment_warning
 
-        if Segment(self.name, self.segment_id, self._type).has_non_filter_type:
+        target = super().find_target(client)
+        kind = target.segment.get("type") if self.type is None else self.type
+        if Segment(str(target.name), type=kind).has_non_filter_type:
             self.log.warning(
                 "%s", file_segment_warning("The segment is, or may be, a file segment", pendulum.now("UTC").date())
             )
-        answer = client.archive_segment(self.name, self.segment_id)
+        return target
+
+    def change_segment(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
+        """
+        Archive it.
+
+        :param client: the client of the connection.
+        :param target: the segment.
+        :return: the server's answer.
+        """
+        answer = client.archive_segment(check_text("name", target.name), self.segment_id)
         self.log.info(
             "Archived the segment %s. MoEngage no longer shows an archived segment after 180 days: if it was active "
             "until now, it can be unarchived until %s.",
-            shown(str(answer.get("cs_name", self.name))),
+            shown(str(answer.get("cs_name", target.name))),
             pendulum.now("UTC").add(days=180).to_date_string(),
         )
         return answer
@@ -130,11 +194,13 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
     :func:`~airflow_provider_moengage.assets.segments.create_asset` gets what has changed as the ``extra`` of its event;
     one of another segment fails the task.
 
-    :param name: name of the segment. (templated)
-    :param segment_id: id of the segment, which wins over the name. (templated)
+    :param name: name of the segment; may be left out when its id is given. (templated)
+    :param segment_id: id of the segment, which wins over the name. It costs one get (4,000 a day for the workspace),
+        for the segment's own name: another name that was given is warned of, and an id that is not there fails before
+        anything is changed. (templated)
     :param created_time: when it was created, for a segment of
         :class:`~airflow_provider_moengage.operators.bulk.ListSegmentsOperator`: its name and id are then taken as they
-        are, and no template in them is rendered.
+        are, and no template in them is rendered. (templated)
     :param type: not used; taken so that ``expand_kwargs()`` takes what
         :class:`~airflow_provider_moengage.operators.bulk.ListSegmentsOperator` returns.
     :param source: not used, likewise.
@@ -142,117 +208,20 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
         default is Airflow's ``[operators] default_deferrable``.
+    :param dry_run: do everything but the call that changes something: the log and the XCom say what it would be,
+        ``{"dry_run": true, "action", "name", "segment_id", "changes"}``.
     """
 
     action = "unarchive"
 
-    def change_segment(self, client: MoEngageClient) -> dict[str, Any]:
+    def change_segment(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
         """
         Unarchive it.
 
         :param client: the client of the connection.
+        :param target: the segment.
         :return: the server's answer.
         """
-        answer = client.unarchive_segment(self.name, self.segment_id)
-        self.log.info("Unarchived the segment %s.", shown(str(answer.get("cs_name", self.name))))
+        answer = client.unarchive_segment(check_text("name", target.name), self.segment_id)
+        self.log.info("Unarchived the segment %s.", shown(str(answer.get("cs_name", target.name))))
         return answer
-
-
-class UpdateSegmentOperator(OneSegmentOperator):
-    """
-    Replace the filters of a filter segment, for example when a pipeline has fresh data.
-
-    The filters reach MoEngage as they are given, unknown keys and order included. MoEngage's own templates, such as
-    ``"value": "{{MoeUserAttribute['lifetime_value']}}"``, pass through Airflow's templating untouched, while
-    ``{{ ds }}`` beside them is rendered. API document: update by id.
-
-    Returns the updated segment as XCom: ``{"name", "id", "created_time", "updated_time", "type", "source",
-    "description", "included_filters"}``. Fails without a retry when MoEngage refuses the update (a file, internal,
-    imported or archived segment; a taken name; filters that another segment has; a definition that is circular or too
-    large), when there is no such segment, the key is wrong, or a parameter cannot be used.
-
-    The task's page in Airflow has a link to the segment. An outlet made by
-    :func:`~airflow_provider_moengage.assets.segments.create_asset` gets what has changed as the ``extra`` of its event;
-    one of another segment fails the task.
-
-    :param segment_id: id of the segment. (templated)
-    :param included_filters: who is in it, ``{"filter_operator": "and" | "or", "filters": [...]}``. (templated)
-    :param name: a new name; the old one stays when left out. (templated)
-    :param updated_by: email address that people see in the segment's edit history; recommended. (templated)
-    :param excluded_filters: who is left out of it, shaped like ``included_filters``. (templated)
-    :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
-        (templated)
-    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
-        default is Airflow's ``[operators] default_deferrable``.
-    """
-
-    template_fields: Sequence[str] = (
-        "segment_id",
-        "included_filters",
-        "name",
-        "updated_by",
-        "excluded_filters",
-        "moengage_conn_id",
-    )
-    template_fields_renderers = {"included_filters": "json", "excluded_filters": "json"}  # noqa: RUF012 - as Airflow types it
-
-    segment_id: str
-    action = "update"
-
-    def __init__(
-        self,
-        *,
-        segment_id: str,
-        included_filters: dict[str, Any],
-        name: str | None = None,
-        updated_by: str | None = None,
-        excluded_filters: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.segment_id = segment_id
-        self.included_filters = included_filters
-        self.name = name
-        self.updated_by = updated_by
-        self.excluded_filters = excluded_filters
-
-    def change_segment(self, client: MoEngageClient) -> dict[str, Any]:
-        """
-        Replace its filters.
-
-        :param client: the client of the connection.
-        :return: the updated segment.
-        """
-        segment = client.update_segment(
-            self.segment_id,
-            self.included_filters,
-            name=self.name,
-            updated_by=self.updated_by,
-            excluded_filters=self.excluded_filters,
-        )
-        name, description = (shown(str(segment.get(key))) for key in ("name", "description"))
-        self.log.info("Updated the segment %s. It is now: %s", name, description)
-        return segment
-
-    def render_template(
-        self,
-        content: Any,
-        context: Context,
-        jinja_env: jinja2.Environment | None = None,
-        seen_oids: set[int] | None = None,
-    ) -> Any:
-        """
-        Render Airflow's templates and leave MoEngage's own as they are.
-
-        :param content: a template, or a collection of them.
-        :param context: the task's context.
-        :param jinja_env: the environment to render in.
-        :param seen_oids: ids of the objects that are rendered already.
-        :return: the rendered content.
-        """
-        from airflow_provider_moengage.operators.templating import put_back, take_out
-
-        if not isinstance(content, str) or id(content) in (seen_oids or ()):
-            return super().render_template(content, context, jinja_env, seen_oids)
-        template, expressions = take_out(content)
-        return put_back(super().render_template(template, context, jinja_env, seen_oids), expressions)

@@ -1,20 +1,94 @@
 """
-MoEngage's own templates, which look like Jinja's.
+What becomes of arguments before a task runs: Airflow's templates, outputs of other tasks, and MoEngage's own templates.
 
-A filter may compare one user attribute with another: ``"value": "{{MoeUserAttribute['lifetime_value']}}"``. Airflow
-would look for a variable of that name and fail. Such expressions are therefore taken out before Jinja sees the text,
-and put back after it, while ``{{ ds }}`` beside them is rendered as ever.
+A filter may compare one user attribute with another: ``"value": "{{MoeUserAttribute['lifetime_value']}}"``, which looks
+like Jinja's. Airflow would look for a variable of that name and fail. Such expressions are therefore taken out before
+Jinja sees the text, and put back after it, while ``{{ ds }}`` beside them is rendered as ever.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+    _Templated = BaseOperator
+else:
+    _Templated = object
 
 # A quoted part may hold }} without ending the expression. No two alternatives begin alike, so that a text that is no
 # expression after all is read once, and not over and over.
 _EXPRESSION = re.compile(r"""\{\{-?\s*Moe[A-Z]\w*(?:[^"'{}]|"[^"]*"|'[^']*'|\}(?!\}))*\}\}""")
+
+# Sequences that are what they are. Any other one comes from mapped tasks, and is fetched piece by piece.
+_PLAIN_SEQUENCES = (str, bytes, bytearray, memoryview, list, tuple, range)
+
+_SHOWN_CHARACTERS = 100
+
+
+class RendersPlainly(_Templated):
+    """
+    Renders arguments so that each is what its author means. For operators and sensors, before Airflow's own base.
+
+    Text without a template stays text, where ``render_template_as_native_obj`` makes a number of ``"2026"``. What
+    mapped tasks give becomes a list, wherever it stands. A template that renders to the text ``None`` has pulled
+    nothing, and fails the task without a retry, or a segment would be called None for good.
+    """
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """
+        Render Airflow's templates.
+
+        :param content: a template, or a collection of them.
+        :param context: the task's context.
+        :param jinja_env: the environment to render in.
+        :param seen_oids: ids of the objects that are rendered already.
+        :return: the rendered content.
+        :raises AirflowFailException: when a template renders to the text ``None``.
+        """
+        jinja_env = jinja_env or self.get_template_env()
+        if isinstance(content, str) and not _is_template(content, jinja_env):
+            return content
+        rendered = super().render_template(content, context, jinja_env, seen_oids)
+        if isinstance(content, str) and _is_nothing(rendered) and "None" not in content:
+            raise AirflowFailException(
+                f"{self._parameter_of(content)} renders to the text None: what it asks for is not there, such as the "
+                "XCom of a task that has returned nothing. Look at what it asks for; leave the parameter out where it "
+                "is not wanted."
+            )
+        is_lazy = isinstance(rendered, Sequence) and not isinstance(rendered, _PLAIN_SEQUENCES)
+        return list(rendered) if is_lazy else rendered
+
+    def _parameter_of(self, template: str) -> str:
+        """Say which template it is: by its text, and by the parameter where it is the whole of one."""
+        parameter = next((name for name in self.template_fields if getattr(self, name, None) is template), None)
+        beginning = template if len(template) <= _SHOWN_CHARACTERS else template[:_SHOWN_CHARACTERS] + "..."
+        return f"The template {beginning!r}" + (f" of {parameter}" if parameter else "")
+
+
+def _is_template(text: str, jinja_env: jinja2.Environment) -> bool:
+    # Where lines can be statements or comments, the start of a line may mean something, too.
+    if jinja_env.line_statement_prefix or jinja_env.line_comment_prefix:
+        return True
+    starts = (jinja_env.variable_start_string, jinja_env.block_start_string, jinja_env.comment_start_string)
+    return any(start in text for start in starts)
+
+
+def _is_nothing(rendered: Any) -> bool:
+    return isinstance(rendered, str) and rendered.strip() == "None"
 
 
 def take_out(text: str) -> tuple[str, dict[str, str]]:

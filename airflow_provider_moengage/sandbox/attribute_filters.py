@@ -27,7 +27,7 @@ class Takes(Enum):
     """What stands in ``value``, and whether ``value1`` is there too."""
 
     LIST = "a list"
-    LIST_OR_ONE = "a list or one value"
+    LIST_OR_TEXT = "a list or one text"
     ONE = "one value"
     TWO = "one value, and value1 another"
     NONE = "nothing"
@@ -35,7 +35,7 @@ class Takes(Enum):
 
 OPERATORS: dict[str, dict[str, Takes]] = {
     "string": {
-        "in": Takes.LIST_OR_ONE,  # a list in every newer text; the sample in the API document of update has a text
+        "in": Takes.LIST_OR_TEXT,  # a list in every newer text; the sample in the API document of update has a text
         "is": Takes.ONE,  # for the empty text alone, says one page; the description's own examples have others
         "contains": Takes.ONE,
         "startsWith": Takes.ONE,
@@ -146,7 +146,7 @@ def _filter_type_problems(item: JsonObject, place: str, filter_types: tuple[str 
 
 def _object_problems(item: JsonObject, place: str, data_type: str, filter_types: tuple[str | None, ...]) -> Problems:
     has_children = f"a filter on an {data_type} has filters on its children instead"
-    yield from surplus_problems(item, place, ("operator", "negate", "value"), has_children)
+    yield from surplus_problems(item, place, ("operator", "negate", "value", "value1"), has_children)
     if item.get("is_dynamic_value") is True:
         yield Problem(f"{place}.is_dynamic_value", f"must not be true: {has_children}")
     yield from group_problems(item, place, partial(attribute_problems, filter_types=filter_types))
@@ -194,7 +194,9 @@ def _value_problems(item: JsonObject, place: str, operator: str, takes: Takes) -
         yield Problem(f"{place}.value1", "must be one value")
     value = item.get("value")
     if isinstance(value, list):
-        fits = takes in (Takes.LIST, Takes.LIST_OR_ONE) and all(map(_is_scalar, value))
+        fits = takes in (Takes.LIST, Takes.LIST_OR_TEXT) and all(map(_is_scalar, value))
+    elif takes is Takes.LIST_OR_TEXT:
+        fits = value is None or isinstance(value, str)
     else:
         fits = value is None or (takes is not Takes.LIST and _is_scalar(value))
     if not fits:
@@ -224,8 +226,8 @@ def _type_problems(item: JsonObject, place: str, data_type: str) -> Problems:
         elif data_type == "datetime" and isinstance(extract_type, str) and extract_type in EXTRACTED_NUMBERS:
             least, greatest = EXTRACTED_NUMBERS[extract_type]
             number = as_number(value)
-            if number is None or not least <= number <= greatest:
-                yield Problem(where, f"must be a number from {least} to {greatest} with {extract_type}")
+            if number is None or not number.is_integer() or not least <= number <= greatest:
+                yield Problem(where, f"must be a whole number from {least} to {greatest} with {extract_type}")
 
 
 def _values(item: JsonObject, place: str) -> Iterator[tuple[str, object]]:

@@ -40,14 +40,14 @@ def demo_segments(clock: Clock = utc_now) -> list[JsonObject]:
             archived=True,
             archived_time=now - timedelta(days=120),
         ),
-        days_ago(240, name="Spring sale: cart abandoners", included_filters=_event("Add To Cart", 14)),
+        days_ago(240, name="Spring sale, cart abandoners", included_filters=_event("Add To Cart", 14)),
         days_ago(180, name="Loyalty gold tier", included_filters=_attribute("Tier", "gold"), source="DASHBOARD"),
         days_ago(150, name="Trade fair leads", kind="file"),
         days_ago(110, name="camp_summer_app_openers", included_filters=_event("App Opened", 7)),
         days_ago(95, name="Recommendation holdout", source="Campaigns"),
-        days_ago(60, name="Back to school: parents", included_filters=_attribute("Has children", "yes")),
+        days_ago(60, name="Back to school, parents", included_filters=_attribute("Has children", "yes")),
         days_ago(21, name="Autumn launch waitlist", kind="file"),
-        days_ago(3, name="Win-back: silent for 90 days", included_filters=_event("App Opened", 90, executed=False)),
+        days_ago(3, name="Win-back, silent for 90 days", included_filters=_event("App Opened", 90, executed=False)),
     ]
 
 

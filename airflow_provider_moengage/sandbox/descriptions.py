@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_moengage.sandbox.attribute_filters import OBJECT_TYPES
+from airflow_provider_moengage.sandbox.event_filters import UNCOUNTED
+from airflow_provider_moengage.sandbox.filter_parts import is_given
+
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.rules import Definition, JsonObject
 
@@ -28,7 +32,7 @@ def _group(group: JsonObject) -> str:
 
 
 def _attribute(item: JsonObject) -> str:
-    if "filters" in item:
+    if item["data_type"] in OBJECT_TYPES:
         return f"{item['name']} with ({_group(item)})"
     if item["data_type"] == "geopoint":
         near = "not within" if item.get("negate") is True else "within"
@@ -43,8 +47,8 @@ def _attribute(item: JsonObject) -> str:
 def _action(item: JsonObject) -> str:
     if item["executed"]:
         execution = item["execution"]
-        # Never so: the first time and the last time have no count.
-        often = f"{execution['count']} time" if "count" in execution else ""
+        # The first time and the last time have no count.
+        often = "" if execution["type"] in UNCOUNTED else f"{execution['count']} time"
         words = ["Has executed", item["action_name"], execution["type"], often]
     else:
         words = ["Has not executed", item["action_name"]]
@@ -52,7 +56,7 @@ def _action(item: JsonObject) -> str:
 
 
 def _affinity(item: JsonObject) -> str:
-    percentage = item.get("percent_of_times", item.get("percent_of_users"))
+    percentage = _given(item, "percent_of_times", "percent_of_users")
     share = "" if percentage is None else f" {percentage}%"
     return f"Executes {item['action_name']} {item['operator_type']}{share}{_with(item['psychographic_attributes'])}"
 
@@ -62,8 +66,13 @@ def _with(attributes: JsonObject) -> str:
 
 
 def _values(item: JsonObject) -> str:
-    value, value1 = (item.get(key, item.get(other)) for key, other in (("value", "days"), ("value1", "days1")))
+    value, value1 = _given(item, "value", "days"), _given(item, "value1", "days1")
     return _value(value) if value1 is None else f"{_value(value)} and {_value(value1)}"
+
+
+def _given(item: JsonObject, *keys: str) -> Any:
+    """Find the first of these keys that is there; null counts as left out."""
+    return next((item[key] for key in keys if is_given(item, key)), None)
 
 
 def _value(value: Any) -> str:
@@ -76,5 +85,5 @@ _DESCRIBED: dict[str | None, Callable[[JsonObject], str]] = {
     "actions": _action,
     "psychographic_event": _affinity,
     "nested_filters": lambda item: f"({_group(item)})",
-    "custom_segments": lambda item: f"In segment {item.get('name', item.get('id'))}",
+    "custom_segments": lambda item: f"In segment {_given(item, 'name', 'id')}",
 }

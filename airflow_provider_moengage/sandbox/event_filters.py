@@ -220,12 +220,15 @@ def _condition_problems(condition: object, place: str) -> Problems:
         yield Problem(place, "must be an object", is_malformed=True)
         return
     yield from choice_problems(condition, place, "data_type", ("double",), required=False)
-    yield from choice_problems(condition, place, "operator", AGGREGATION_OPERATORS, required=False)
-    if condition.get("operator") == "between" and not is_given(condition, "value1"):
-        yield Problem(f"{place}.value1", "is missing: between needs it", is_malformed=True)
+    wrong = list(choice_problems(condition, place, "operator", AGGREGATION_OPERATORS, required=True))
+    yield from wrong
+    operator = None if wrong else condition["operator"]
+    for key in ("value", "value1") if operator == "between" else ("value",) if operator else ():
+        if not is_given(condition, key):
+            yield Problem(f"{place}.{key}", f"is missing: {operator} needs it", is_malformed=True)
     # No text at hand says how the key of the sum or the average is called.
     for key in condition:
-        if key.startswith("aggregat") and isinstance(condition[key], str):
+        if key.startswith("aggregat"):
             yield from choice_problems(condition, place, key, AGGREGATIONS, required=False)
 
 

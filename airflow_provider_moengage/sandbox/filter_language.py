@@ -35,6 +35,25 @@ def problems_of(group: object, place: str, *, may_be_empty: bool = False) -> Pro
     yield from group_problems(group, place, _filter_problems, may_be_empty=may_be_empty)
 
 
+def form_problems_of(group: object, place: str) -> Problems:
+    """
+    Find what keeps a group of filters from being read at all, in whatever words.
+
+    :param group: what stands where a group has to.
+    :param place: where that is.
+    """
+    yield from group_problems(group, place, _form_problems, may_be_empty=True)
+
+
+def _form_problems(item: JsonObject, place: str) -> Problems:
+    if item.get("filter_type") == "nested_filters":
+        yield from group_problems(item, place, _form_problems, may_be_empty=True)
+    elif item.get("filter_type") == "custom_segments":
+        yield from _reference_problems(item, place)
+    else:
+        yield from text_problems(item, place, "filter_type")
+
+
 def _filter_problems(item: JsonObject, place: str) -> Problems:
     filter_type = item.get("filter_type")
     check = FILTER_TYPES.get(filter_type) if isinstance(filter_type, str) else None

@@ -89,7 +89,7 @@ def render(snapshot: Snapshot) -> str:
     return _template().substitute(
         facts=_facts(snapshot),
         alerts=_alerts(snapshot),
-        search=_text(snapshot.search),
+        search=html.escape(snapshot.search),
         segment_counts=_segment_counts(snapshot.workspace),
         segments=_segments(snapshot),
         requests=_requests(snapshot.requests),

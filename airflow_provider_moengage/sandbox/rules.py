@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import cast
 
 from airflow_provider_moengage.sandbox import errors, filter_parts
-from airflow_provider_moengage.sandbox.filter_language import problems_of
+from airflow_provider_moengage.sandbox.filter_language import form_problems_of, problems_of
 
 JsonObject = filter_parts.JsonObject
 
@@ -136,11 +136,15 @@ def check_group(group: object, place: str = "included_filters", *, may_be_empty:
     :raises ApiError: when something is surely wrong with it. As MoEngage's own, the refusal names no field; its
         explanation does, and is not sent.
     """
-    problems = list(itertools.islice(problems_of(group, place, may_be_empty=may_be_empty), EXPLAINED_PROBLEMS))
+    _refuse_if_any(problems_of(group, place, may_be_empty=may_be_empty))
+    return cast("JsonObject", group)
+
+
+def _refuse_if_any(found: filter_parts.Problems) -> None:
+    problems = list(itertools.islice(found, EXPLAINED_PROBLEMS))
     if problems:
         refuse = errors.invalid_format if problems[0].is_malformed else errors.invalid_definition
         raise refuse(explanation=" ".join(map(str, problems)))
-    return cast("JsonObject", group)
 
 
 def checked_definition(included_filters: JsonObject, excluded_filters: JsonObject | None = None) -> Definition:
@@ -153,6 +157,21 @@ def checked_definition(included_filters: JsonObject, excluded_filters: JsonObjec
     check_group(included_filters)
     if excluded_filters is not None:
         check_group(excluded_filters, "excluded_filters", may_be_empty=True)
+    return copy.deepcopy(Definition(included_filters, excluded_filters))
+
+
+def kept_definition(included_filters: JsonObject, excluded_filters: JsonObject | None = None) -> Definition:
+    """
+    Make a definition of groups that were accepted once: the language of filters may have been another one then.
+
+    :return: the definition, of copies.
+    :raises ApiError: when something is no group of filters.
+    """
+    groups = [("included_filters", included_filters)]
+    if excluded_filters is not None:
+        groups.append(("excluded_filters", excluded_filters))
+    for place, group in groups:
+        _refuse_if_any(form_problems_of(group, place))
     return copy.deepcopy(Definition(included_filters, excluded_filters))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -13,7 +13,7 @@ from airflow_provider_moengage.sandbox.clock import as_utc
 from airflow_provider_moengage.sandbox.descriptions import describe
 from airflow_provider_moengage.sandbox.errors import ApiError
 from airflow_provider_moengage.sandbox.json_body import MAX_JSON_DEPTH, depth_exceeds
-from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, checked_definition
+from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, checked_definition, kept_definition
 from airflow_provider_moengage.sandbox.segment import FILE_TYPE, FILTER_TYPE, Segment, is_object_id, new_id
 
 SegmentKind = Literal["filter", "file"]
@@ -52,6 +52,7 @@ _TEXTS = ("name", "type", "source", "description")
 def make_segment(
     name: str,
     now: datetime,
+    define: Callable[[JsonObject, JsonObject | None], Definition] = checked_definition,
     /,
     *,
     age: Age | None = None,
@@ -69,6 +70,7 @@ def make_segment(
     Make a segment; see :meth:`Sandbox.add_segment` for the parameters.
 
     :param now: what time it is.
+    :param define: makes its definition of its two groups of filters.
     :raises ValueError: when the arguments contradict each other or are not what they should be.
     """
     if unknown := fields.keys() - _FURTHER:
@@ -89,9 +91,8 @@ def make_segment(
 
     definition = None
     if kind == "filter":
-        definition = _definition(
-            _filters_for(str(name)) if included_filters is None else included_filters, excluded_filters
-        )
+        included = _filters_for(str(name)) if included_filters is None else included_filters
+        definition = _definition(define, included, excluded_filters)
     elif user_count is None:
         user_count = USERS_OF_A_FILE
     created = _moment("created_time", created_time) if created_time is not None else _before(now, _age(age))
@@ -103,7 +104,7 @@ def make_segment(
         source=source,
         created_time=created,
         updated_time=_moment("updated_time", fields.pop("updated_time", created)),
-        description=fields.pop("description", describe(definition) if definition else ""),
+        description=fields.pop("description") if "description" in fields else _described(definition),
         definition=definition,
         user_count=user_count,
         updated_by=fields.pop("updated_by", None),
@@ -133,16 +134,19 @@ def arguments_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def arguments_of_shown(fields: Mapping[str, Any]) -> dict[str, Any]:
+def segment_of_shown(fields: Mapping[str, Any], now: datetime) -> Segment:
     """
-    Turn a segment as ``Sandbox.segments`` shows it into the arguments of :func:`make_segment`.
+    Make a segment of what ``Sandbox.segments`` has shown, of this version's sandbox or of a former one's.
 
     :param fields: the segment; what no document knows stands among its fields.
+    :param now: what time it is.
     :raises ValueError: when it cannot be one.
     """
     more = {key: value for key, value in fields.items() if key not in _ARGUMENTS}
     arguments = arguments_of({key: value for key, value in fields.items() if key in _ARGUMENTS})
-    return {**arguments, "more": more}
+    # A description is not made anew: the filters may be in words that nothing describes.
+    arguments = {"name": None, "description": "", **arguments, "more": more}
+    return make_segment(arguments.pop("name"), now, kept_definition, **arguments)
 
 
 def duration_of(fields: object) -> timedelta:
@@ -183,9 +187,17 @@ def _check(segment: Segment) -> None:
         raise ValueError("further fields are nested too deeply")
 
 
-def _definition(included_filters: JsonObject, excluded_filters: JsonObject | None) -> Definition:
+def _described(definition: Definition | None) -> str:
+    return "" if definition is None else describe(definition)
+
+
+def _definition(
+    define: Callable[[JsonObject, JsonObject | None], Definition],
+    included_filters: JsonObject,
+    excluded_filters: JsonObject | None,
+) -> Definition:
     try:
-        return checked_definition(included_filters, excluded_filters)
+        return define(included_filters, excluded_filters)
     except ApiError as error:
         raise ValueError(f"the filters are not valid: {error.explanation or error}") from error
 

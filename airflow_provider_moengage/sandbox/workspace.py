@@ -15,7 +15,7 @@ from airflow_provider_moengage.sandbox.clock import Clock, as_utc, utc_now
 from airflow_provider_moengage.sandbox.descriptions import describe
 from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
 from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, ReferencedSegment
-from airflow_provider_moengage.sandbox.seeding import arguments_of_shown, make_segment
+from airflow_provider_moengage.sandbox.seeding import make_segment, segment_of_shown
 from airflow_provider_moengage.sandbox.segment import FILTER_TYPE, Segment, new_id
 
 ALL_USERS_ID = "moe_all_users"
@@ -219,9 +219,7 @@ class Workspace:
         with self._lock:
             now = self._now()
             segment = make_segment(name, now, **fields)
-            if segment.id in self._segments or name in self._names:
-                raise ValueError(f"there already is a segment named {name!r}, or one with the id {segment.id}")
-            self._keep(segment)
+            self._keep_new(segment)
             return segment.everything(now)
 
     def replace_all(self, segments: Iterable[JsonObject]) -> None:
@@ -232,12 +230,8 @@ class Workspace:
         :raises ValueError: when one of them cannot be; then nothing has changed.
         """
         others = Workspace(self._clock)
-        try:
-            for fields in segments:
-                arguments = arguments_of_shown(fields)
-                others.add(arguments.pop("name", None), **arguments)
-        except ValueError as error:
-            raise ValueError(f"has a segment that cannot be: {error}") from None
+        for fields in segments:
+            others._load(fields)
         with self._lock:
             self._segments, self._names, self._defined = others._segments, others._names, others._defined
             self._changes = {}
@@ -281,6 +275,17 @@ class Workspace:
 
     def _now(self) -> datetime:
         return as_utc(self._clock())
+
+    def _load(self, fields: JsonObject) -> None:
+        try:
+            self._keep_new(segment_of_shown(fields, self._now()))
+        except ValueError as error:
+            raise ValueError(f"has a segment {fields.get('name')!r} that cannot be: {error}") from None
+
+    def _keep_new(self, segment: Segment) -> None:
+        if segment.id in self._segments or segment.name in self._names:
+            raise ValueError(f"there already is a segment named {segment.name!r}, or one with the id {segment.id}")
+        self._keep(segment)
 
     def _keep(self, segment: Segment) -> None:
         self._segments[segment.id] = segment

@@ -80,13 +80,15 @@ class Plan:
         :param today: the date, in UTC.
         :return: a sentence for the file segments, and one for those that may be some.
         """
-        doubtful = {
-            "are, or may be, file segments": len(self.file_segments),
-            "have no type, and may be file segments": self.of_unknown_type,
-        }
-        return [
-            file_segment_warning(f"{count} of the segments {what}", today) for what, count in doubtful.items() if count
-        ]
+        files, unknown = len(self.file_segments), self.of_unknown_type
+        doubtful = (
+            (files, "is, or may be, a file segment" if files == 1 else "are, or may be, file segments"),
+            (
+                unknown,
+                "has no type, and may be a file segment" if unknown == 1 else "have no type, and may be file segments",
+            ),
+        )
+        return [file_segment_warning(f"{count:,} of the segments {what}", today) for count, what in doubtful if count]
 
 
 def check_options(*, concurrency: Any, max_segments: Any, on_error: Any, include_file_segments: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ Result = Literal["succeeded", "skipped", "failed"]
 RESULTS: tuple[Result, ...] = ("succeeded", "skipped", "failed")
 
 _SHOWN_FAILURES = 20
+_SHOWN_NAMES = 20
+_LINE_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Report:
         self.segments = tuple(segments)
         self.ended_by: MoEngageError | None = None
         """What has ended the run before its end; the segments left are neither done nor failed."""
+        self.done_before: frozenset[str] = frozenset()
+        """Keys of the segments that an earlier run of the DAG has done already, as far as its XCom is still there."""
         self._outcomes: dict[str, Outcome] = {}
 
     def __len__(self) -> int:
@@ -114,10 +118,29 @@ class Report:
         Put it into JSON.
 
         :return: ``{"succeeded": [{name, segment_id}], "skipped": [{name, segment_id, reason}], "failed": [{name,
-            segment_id, error}]}``, each with ``created_time``, ``type`` and ``source`` where those were given.
+            segment_id, error}]}``, each with ``created_time``, ``type`` and ``source`` where those were given; and
+            ``done_before``, those of ``succeeded`` that an earlier run has done, where there are some.
         """
         reason_key = {"succeeded": None, "skipped": "reason", "failed": "error"}
-        return {result: [_entry(outcome, reason_key[result]) for outcome in self.of(result)] for result in RESULTS}
+        xcom: dict[str, list[dict[str, Any]]] = {
+            result: [_entry(outcome, reason_key[result]) for outcome in self.of(result)] for result in RESULTS
+        }
+        # Not within the entries, which other operators take as their arguments.
+        again = [_entry(outcome, None) for outcome in self.again()]
+        return {**xcom, "done_before": again} if again else xcom
+
+    def entries(self, segments: Iterable[Segment]) -> list[dict[str, Any]]:
+        """
+        Put segments into JSON, as they are in the XCom.
+
+        :param segments: which.
+        :return: ``{name, segment_id}`` and what else was given of each.
+        """
+        return [_entry(Outcome(segment), None) for segment in segments]
+
+    def again(self) -> list[Outcome]:
+        """Give those that have succeeded once more: an earlier run of the DAG has done them already."""
+        return [outcome for outcome in self.of("succeeded") if outcome.segment.key in self.done_before]
 
     def raise_if_failed(self, *, tolerate_failures: bool) -> None:
         """
@@ -148,11 +171,16 @@ class SegmentsFailedError(MoEngageError):
 
     def __init__(self, report: Report) -> None:
         failed = report.of("failed")
+        have = "has" if len(failed) == 1 else "have"
         super().__init__(
-            f"{len(failed)} of {len(report.segments)} have failed; the log and the XCom have the reasons. The first: "
-            f"{short(failed[0].segment.name)}: {failed[0].reason}"
+            f"{len(failed):,} of {len(report.segments):,} {have} failed; the log and the XCom have the reasons. The "
+            f"first: {short(failed[0].segment.name)}: {failed[0].reason}"
         )
         self.retryable = any(outcome.retryable for outcome in failed)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the report: whoever gets the error in another process gets its sentence, and what its type says.
+        return _error_again, (type(self), self.args, self.__dict__)
 
 
 def table_of_failures(report: Report) -> list[str]:
@@ -175,6 +203,47 @@ def table_of_failures(report: Report) -> list[str]:
     if len(failed) > _SHOWN_FAILURES:
         lines.append(f"... and {len(failed) - _SHOWN_FAILURES} more, which the XCom has.")
     return lines
+
+
+def _error_again(kind: type[SegmentsFailedError], args: tuple[Any, ...], state: dict[str, Any]) -> SegmentsFailedError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+def lines_of_names(head: str, segments: Sequence[Segment]) -> list[str]:
+    """
+    Name segments in a log, whose lines are not to be longer than a screen is wide.
+
+    :param head: what the first line begins with.
+    :param segments: which.
+    :return: lines of at most 120 characters with the first 20 names, and how many more there are.
+    """
+    words = [short(segment.name) for segment in segments[:_SHOWN_NAMES]]
+    if more := len(segments) - len(words):
+        words.append(f"and {more:,} more")
+    lines = [head]
+    for index, word in enumerate(words):
+        text = word if index == len(words) - 1 else f"{word},"
+        if len(lines[-1]) + 1 + len(text) > _LINE_CHARACTERS:
+            lines.append(f"  {text}")
+        else:
+            lines[-1] += f" {text}"
+    return lines if words else []
+
+
+def keys_in(xcom: Any) -> frozenset[str]:
+    """
+    Read what a run says that it has done.
+
+    :param xcom: what :meth:`Report.as_xcom` gave, or anything.
+    :return: the keys of those segments.
+    """
+    lists = (xcom.get(result) for result in ("succeeded", "skipped")) if isinstance(xcom, Mapping) else ()
+    entries = (entry for one in lists if isinstance(one, list) for entry in one if isinstance(entry, Mapping))
+    return frozenset(
+        Segment(entry["name"], entry.get("segment_id")).key for entry in entries if isinstance(entry.get("name"), str)
+    )
 
 
 def _entry(outcome: Outcome, reason_key: str | None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from airflow_provider_moengage.client.errors import (
     TlsError,
 )
 from airflow_provider_moengage.segments.bulk_report import RESULTS, Report, outcome_of
+from airflow_provider_moengage.segments.estimate import count_of, duration
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.segments.bulk_plan import Segment
@@ -42,6 +43,7 @@ SERVER_FAILURES_IN_A_ROW = 20
 # How soon a kill is noticed, and how long calls under way may take then, so that they are known to be done.
 _NAP_SECONDS = 0.2
 _GRACE_SECONDS = 0.7
+_NAP_OF_A_LONG_WAIT = 1.0
 
 # What every further call would meet too. MoEngage acting on the wrong segment above all must not happen twice.
 _ENDING = (
@@ -94,6 +96,7 @@ class BulkRun:
     :param concurrency: how many calls at once.
     :param gone_is_done: whether a segment that is not there any more counts as done.
     :param is_killed: whether the run is to end; asked all the time, from every thread.
+    :param least_seconds: tells how long so many more calls take under the server's limits; 0 where it has none.
     """
 
     def __init__(
@@ -104,12 +107,14 @@ class BulkRun:
         concurrency: int,
         gone_is_done: bool = False,
         is_killed: Callable[[], bool] = lambda: False,
+        least_seconds: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
         self.report = report
         self._call = call
         self._concurrency = concurrency
         self._gone_is_done = gone_is_done
         self._is_killed = is_killed
+        self._least_seconds = least_seconds
         self._left = deque(report.untried)
         # From the threads: a segment with what its call has raised, or None when a thread has ended.
         self._results: queue.SimpleQueue[tuple[Segment, Exception | None] | None] = queue.SimpleQueue()
@@ -123,17 +128,37 @@ class BulkRun:
         """
         Do it, until each segment was called for, or something has ended the run: then ``report.ended_by`` says what.
 
+        Called again, it carries on with those that are left.
+
         :param log_progress: called every 5 seconds, on this thread.
         :param save_checkpoint: called every second, likewise: writes down what is done.
         :raises KilledError: when it was killed.
         """
+        self._left = deque(self.report.untried)
+        self._stopping = False
+        self.report.ended_by = None
         try:
             self._start()
             self._collect(_Periodic(PROGRESS_SECONDS, log_progress), _Periodic(CHECKPOINT_SECONDS, save_checkpoint))
         except BaseException:
-            self._stopping = True
             self._wait_for_calls_under_way()
             raise
+        if self._working:
+            self._wait_for_calls_under_way()
+            raise self._killed()
+
+    def wait(self, seconds: float) -> None:
+        """
+        Wait for room between two windows of a limit, on this thread.
+
+        :param seconds: how long.
+        :raises KilledError: when it was killed meanwhile.
+        """
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._is_killed():
+                raise self._killed()
+            time.sleep(min(left, _NAP_OF_A_LONG_WAIT))
 
     def progress(self) -> str:
         """
@@ -144,10 +169,14 @@ class BulkRun:
         report, seconds = self.report, time.monotonic() - self._began
         # What an earlier try has done says nothing about the rate of this one.
         rate = (len(report) - self._done_before) / seconds if seconds > 0 else 0.0
-        time_left = f"about {_duration(len(report.untried) / rate)} left" if rate else "time left unknown"
+        time_left = f"about {duration(len(report.untried) / rate)} left" if rate else "time left unknown"
+        # A window is filled within seconds, and what comes after that is waiting.
+        if report.untried and (least := self._least_seconds(len(report.untried))):
+            time_left = f"at least {duration(least)} left"
         failed = len(report.of("failed"))
-        failures = f" ({failed} failed)" if failed else ""
-        return f"{len(report)} of {len(report.segments)} segments{failures}, {rate:.1f} a second, {time_left}."
+        failures = f" ({failed:,} failed)" if failed else ""
+        segments = count_of(len(report.segments))
+        return f"{len(report):,} of {segments}{failures}, {rate:.1f} a second, {time_left}."
 
     def summary(self) -> str:
         """
@@ -156,11 +185,15 @@ class BulkRun:
         :return: a line.
         """
         report = self.report
-        numbers = [f"{len(report.of(result))} {result}" for result in RESULTS]
+        numbers = [f"{len(report.of(result)):,} {result}" for result in RESULTS]
         if report.untried:
-            numbers.append(f"{len(report.untried)} not tried")
-        seconds = _duration(time.monotonic() - self._began)
-        return f"{len(report.segments)} segments in {seconds}: {', '.join(numbers)}."
+            numbers.append(f"{len(report.untried):,} not tried")
+        seconds = duration(time.monotonic() - self._began)
+        return f"{count_of(len(report.segments))} in {seconds}: {', '.join(numbers)}."
+
+    def _killed(self) -> KilledError:
+        untried = len(self.report.untried)
+        return KilledError(f"The task was killed. {count_of(untried)} {'was' if untried == 1 else 'were'} not tried.")
 
     def _start(self) -> None:
         for number in range(min(self._concurrency, len(self._left))):
@@ -192,14 +225,13 @@ class BulkRun:
         return None
 
     def _collect(self, *periodic: _Periodic) -> None:
-        while self._working:
-            if self._is_killed():
-                raise KilledError(f"The task was killed. {len(self.report.untried)} segments were not tried.")
+        while self._working and not self._is_killed():
             self._receive(_NAP_SECONDS)
             for call in periodic:
                 call.if_due()
 
     def _wait_for_calls_under_way(self) -> None:
+        self._stopping = True
         until = time.monotonic() + _GRACE_SECONDS
         while self._working and (left := until - time.monotonic()) > 0:
             self._receive(left)
@@ -231,10 +263,3 @@ class BulkRun:
 def _is_the_servers(error: MoEngageError) -> bool:
     """Tell a failure that has nothing to do with its segment, such as a proxy's refusal: MoEngage's own has a code."""
     return error.retryable or (type(error) is MoEngageError and not error.code)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"

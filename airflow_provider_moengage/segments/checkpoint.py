@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.segments.bulk_plan import Segment
 
 
+# Of those in which calls were sent: a day's quota has no more.
+_MOST_SECONDS = 1_000
+
+
 class Checkpoint:
     """
     Keeps which segments are done from one try of a task to the next.
@@ -32,6 +36,8 @@ class Checkpoint:
         self._keys = [segment.key for segment in segments]
         self._of = {"segments": sha256(repr(self._keys).encode()).hexdigest(), "max_tries": max_tries}
         self._saved: list[str] = []
+        self.sent: list[list[int]] = []
+        """When the calls of earlier tries were sent, as they were saved: these count toward the limits."""
 
     def load(self) -> list[str]:
         """
@@ -44,21 +50,45 @@ class Checkpoint:
         except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
             self._log.warning("What an earlier try has done is repeated, since Airflow could not read it: %s", error)
             saved = None
-        self._saved = self._read(saved)
+        self._saved = self.read(saved)
         return list(self._saved)
 
-    def save(self, keys: Sequence[str]) -> None:
+    def read(self, saved: Any) -> list[str]:
+        """
+        Read what :meth:`pack` has made.
+
+        :param saved: anything.
+        :return: keys of segments; none, where it is not of these segments and tries.
+        """
+        if not isinstance(saved, dict) or any(saved.get(key) != value for key, value in self._of.items()):
+            return []
+        self.sent = saved.get("sent") or self.sent
+        bits = int(saved["done"], 16)
+        return [key for index, key in enumerate(self._keys) if bits >> index & 1]
+
+    def pack(self, keys: Sequence[str], sent: Sequence[Sequence[int]] = ()) -> dict[str, Any]:
+        """
+        Put into JSON what is done: a deferral takes it along, and the store keeps it.
+
+        :param keys: those of the segments.
+        :param sent: when their calls were sent.
+        :return: a few bytes for each of them.
+        """
+        done = frozenset(keys)
+        bits = sum(1 << index for index, key in enumerate(self._keys) if key in done)
+        return {**self._of, "done": f"{bits:x}", "sent": [list(one) for one in sent][-_MOST_SECONDS:]}
+
+    def save(self, keys: Sequence[str], sent: Sequence[Sequence[int]] = ()) -> None:
         """
         Write down what is done. A store that fails is no reason to stop: to repeat what is done does no harm.
 
         :param keys: those of the segments, in their order.
+        :param sent: when their calls were sent.
         """
         if self._store is None or keys == self._saved:
             return
-        done = frozenset(keys)
-        bits = sum(1 << index for index, key in enumerate(self._keys) if key in done)
         try:
-            self._store.set(self._KEY, {**self._of, "done": f"{bits:x}"})
+            self._store.set(self._KEY, self.pack(keys, sent))
         except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
             self._log.warning("A retry will repeat what is done, since Airflow could not write it down: %s", error)
         else:
@@ -73,9 +103,3 @@ class Checkpoint:
         except Exception as error:  # noqa: BLE001 - likewise; it is of these tries only
             self._log.warning("Airflow could not forget what this task has done: %s", error)
         self._saved = []
-
-    def _read(self, saved: Any) -> list[str]:
-        if not isinstance(saved, dict) or any(saved.get(key) != value for key, value in self._of.items()):
-            return []
-        bits = int(saved["done"], 16)
-        return [key for index, key in enumerate(self._keys) if bits >> index & 1]

@@ -11,6 +11,7 @@ import pendulum
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import check_text, kind_of
+from airflow_provider_moengage.segments.durations import check_survives_copies
 
 # Scheduler and worker may be two machines: a run that starts at the end of its data interval can be a moment early.
 _CLOCK_DIFFERENCE = timedelta(minutes=1)
@@ -21,6 +22,9 @@ _PATTERN_CHARACTERS = 1_000
 # Pendulum also takes "now", a time of today and an interval for a moment, and 4,294,967,297 days for one.
 _MOMENT = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}([T ][0-9:.,Z+-]{1,30})?")
 _DURATION = re.compile(r"P(?=[0-9T])([0-9]{1,8}[YMWD])*(T([0-9]{1,8}[HMS])+)?")
+
+# What a glob has no use for: anchors, .* and .+, a backslash before a letter or a dot, alternatives.
+_REGULAR_EXPRESSION = re.compile(r"^\^|\$$|\.[*+]|\\[.\w]|\([^()|]*\|")
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,9 @@ def criteria_of(
     :param name: the exact name.
     :param name_pattern: a glob for the name, such as ``camp_*``: ``*``, ``?`` and ``[abc]``; case-sensitive.
     :param exclude_pattern: a glob for names that are never selected; case-sensitive.
-    :param older_than: a timedelta, a pendulum Duration or an ISO 8601 duration of whole numbers, such as ``P90D`` or
-        ``PT12H``. Months and years are those of the calendar, in UTC: three months before May 31 is the last day of
-        February.
+    :param older_than: a timedelta, a pendulum Duration (of pendulum 3.2 or newer) or an ISO 8601 duration of whole
+        numbers, such as ``P90D`` or ``PT12H``. Months and years are those of the calendar, in UTC: three months before
+        May 31 is the last day of February.
     :param newer_than: likewise; longer than ``older_than``.
     :param as_of: a datetime or an ISO 8601 string; without a zone it is in UTC, without a time it is midnight. ``now``
         by default, and at most a minute after it.
@@ -133,6 +137,40 @@ def check_pattern(parameter: str, value: Any) -> str:
             f"{pattern!r:.60}. Take it away; write [ ] for one that is meant."
         )
     return pattern
+
+
+def hints_of_name(name: str) -> list[str]:
+    """
+    Say what may be wrong with an exact name that no segment has.
+
+    :param name: the name, as it was given.
+    :return: a sentence for each; none for a name like any other.
+    """
+    hints = []
+    if any(character in name for character in "*?["):
+        hints.append(
+            f"name is an exact name, and {name!r:.60} reads like a glob: name_pattern of ListSegmentsOperator is one."
+        )
+    if name != name.strip():
+        hints.append(f"name has a blank at its beginning or end: {name!r:.60}.")
+    return hints
+
+
+def hints_of_pattern(parameter: str, pattern: str) -> list[str]:
+    """
+    Say what may be wrong with a glob that no name matches.
+
+    :param parameter: how the caller named it.
+    :param pattern: the glob.
+    :return: a sentence, or none.
+    """
+    if not _REGULAR_EXPRESSION.search(pattern):
+        return []
+    hint = (
+        f"{parameter} is a glob, and {pattern!r:.60} reads like a regular expression: in a glob * stands for any "
+        'characters, as in "promo_*", and the whole name has to match.'
+    )
+    return [hint]
 
 
 def parse_moment(value: Any) -> pendulum.DateTime | None:
@@ -194,6 +232,7 @@ def _ago(parameter: str, value: Any, as_of: pendulum.DateTime) -> pendulum.DateT
 
 
 def _duration(parameter: str, value: Any) -> timedelta:
+    check_survives_copies(parameter, value)
     duration = value
     if isinstance(value, str):
         try:

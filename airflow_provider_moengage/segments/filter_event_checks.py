@@ -36,15 +36,18 @@ def check_event(findings: Findings, place: str, filter_: dict[str, Any], *, affi
     :param affinity: whether it is an affinity.
     """
     findings.check_name(place, "action_name", filter_.get("action_name"))
+    # That an affinity needs what an event needs, no text says.
     executed = filter_.get("executed")
-    if not isinstance(executed, bool) and not comes_later(executed):
+    if not isinstance(executed, bool) and not comes_later(executed) and not (affinity and executed is None):
         findings.say(f"{place}.executed", "It has to be true, or false for events that were not executed.")
-    _check_execution(findings, f"{place}.execution", filter_.get("execution"), executed)
+    execution = filter_.get("execution")
+    if not (affinity and execution is None):
+        _check_execution(findings, f"{place}.execution", execution, executed)
     _check_time_range(findings, f"{place}.primary_time_range", filter_.get("primary_time_range"), affinity=affinity)
     if affinity:
         _check_affinity(findings, place, filter_)
     group = filter_.get("aggregation_attributes")
-    if group is not None and not comes_later(group):
+    if not (affinity or group is None or comes_later(group)):
         _check_aggregation(findings, f"{place}.aggregation_attributes", filter_, group)
 
 
@@ -107,19 +110,22 @@ def _check_affinity(findings: Findings, place: str, filter_: dict[str, Any]) -> 
     if findings.is_word(place, "operator_type", operator_type, _PERCENTAGES):
         key = _PERCENTAGES[str(operator_type)]
         percent = filter_.get(key) if key else None
-        if key and not comes_later(percent) and not 1 <= (whole_number(percent) or 0) <= 100:
-            findings.say(f"{place}.{key}", f"{operator_type} needs it: a whole number from 1 to 100.")
+        number = percent if isinstance(percent, float) else whole_number(percent)
+        if key and not comes_later(percent) and not 1 <= (number or 0) <= 100:
+            findings.say(f"{place}.{key}", f"{operator_type} needs it: a number from 1 to 100.")
     about = filter_.get("psychographic_attributes")
     if isinstance(about, dict) and about.get("filters") in ([], ()):
         findings.say(f"{place}.psychographic_attributes.filters", "An affinity is about at least one attribute.")
 
 
 def _check_aggregation(findings: Findings, place: str, filter_: dict[str, Any], group: Any) -> None:
-    conditions = group.get("filters") if isinstance(group, dict) else None
+    # No text says what the condition stands in: a group, a list, or nothing.
+    is_group = isinstance(group, dict) and "filters" in group
+    conditions = group["filters"] if is_group else [group] if isinstance(group, dict) and group else group
     if comes_later(conditions):
         return
     if not isinstance(conditions, LISTS) or len(conditions) != 1:
-        findings.say(place, "An aggregation is a group with exactly one condition.")
+        findings.say(place, "An aggregation has exactly one condition, in a group such as that of included_filters.")
         return
     execution, span = filter_.get("execution"), filter_.get("primary_time_range")
     if filter_.get("executed") is False:
@@ -128,7 +134,8 @@ def _check_aggregation(findings: Findings, place: str, filter_: dict[str, Any], 
         findings.say(place, f"An aggregation goes with no {execution['type']}.")
     if isinstance(span, dict) and span.get("type") in ("before", "after"):
         findings.say(place, f"An aggregation needs a bounded time, and {span['type']} is none.")
-    _check_condition(findings, f"{place}.filters[0]", conditions[0])
+    where = f"{place}.filters[0]" if is_group else f"{place}[0]" if isinstance(group, LISTS) else place
+    _check_condition(findings, where, conditions[0])
 
 
 def _check_condition(findings: Findings, place: str, condition: Any) -> None:

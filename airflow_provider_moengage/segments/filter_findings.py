@@ -87,6 +87,8 @@ def whole_number(value: Any) -> int | None:
     """
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
+    if isinstance(value, float) and value.is_integer():  # JSON has one kind of number
+        return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow_provider_moengage.client.inputs import kind_of
-from airflow_provider_moengage.segments.criteria import Criteria, format_moment, parse_moment
+from airflow_provider_moengage.segments.criteria import (
+    Criteria,
+    format_moment,
+    hints_of_name,
+    hints_of_pattern,
+    parse_moment,
+)
 
 if TYPE_CHECKING:
     import pendulum
@@ -23,7 +29,11 @@ MOST_ROWS = 100
 """How many segments a log shows: as many as one may archive at once without being asked."""
 
 _CELL_CHARACTERS = 60
+_MOST_HINTED_VALUES = 10
+_KEYS = {"types": "type", "sources": "source"}
 _HEAD = ("name", "id", "created (UTC)", "age in days", "type", "source")
+
+Entry = TypeVar("Entry")
 
 
 class ListedSegment(NamedTuple):
@@ -67,7 +77,9 @@ class Selection:
         client has listed them.
     :param matching: how many match, those included that the limit has cut off.
     :param listed: how many there were to choose from.
-    :param excluded: how many would have been selected but for ``exclude_pattern``.
+    :param left_out: how many each criterion has left out of those that met the criteria before it. The last one is
+        ``exclude_pattern``: what it has left out would have been selected but for it.
+    :param hints: what may be wrong with criteria that nothing meets, a sentence each.
     """
 
     criteria: Criteria
@@ -75,32 +87,47 @@ class Selection:
     unreadable: list[dict[str, Any]]
     matching: int
     listed: int
-    excluded: int
+    left_out: dict[str, int] = field(default_factory=dict)
+    hints: list[str] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
         """
         Write the selection as a table for a log.
 
-        :return: a summary; then, if anything is selected, the table's head and at most 100 rows. Whatever the server
-            has sent stays within its line and column.
+        :return: a summary; then, if anything is selected, the table's head and at most 100 rows, and otherwise what
+            has left out how many. Whatever the server has sent stays within its line and column.
         """
         cut = (
             f"; {self.matching} match, the limit is {self.criteria.limit}" if self.matching > len(self.segments) else ""
         )
         # A pattern that protects nothing may be a mistake.
-        kept = "" if self.criteria.exclude_pattern is None else f"; exclude_pattern has left out {self.excluded}"
+        excluded = self.left_out.get("exclude_pattern")
+        kept = "" if excluded is None else f"; exclude_pattern has left out {excluded}"
         yield f"Selected {len(self.segments)} of {self.listed} segments, created {self.criteria}{cut}{kept}."
         if self.segments:
             yield from _aligned([_HEAD, *(self._row(segment) for segment in self.segments[:MOST_ROWS])])
+        elif self.listed and self.left_out:
+            counted = ", ".join(f"{criterion} {count}" for criterion, count in self.left_out.items())
+            unreadable = f"; unreadable {len(self.unreadable)}" if self.unreadable else ""
+            yield f"Left out, by one criterion after the other: {counted}{unreadable}."
         if len(self.segments) > MOST_ROWS:
             yield f"... and {len(self.segments) - MOST_ROWS} more."
 
     def warnings(self) -> Iterator[str]:
         """
-        Name the segments that cannot be read.
+        Name what is hardly meant: criteria that nothing meets or everything will meet again, unreadable segments.
 
         :return: a sentence for each.
         """
+        yield from self.hints
+        # What as_of alone has left out is not of an age.
+        is_by_age = self.criteria.before is not None and self.criteria.before < self.criteria.as_of
+        if self.segments and is_by_age and self.criteria.since is None:
+            yield (
+                "The selection has no newer_than: the next run selects the same segments again, since archived ones "
+                "are listed for 180 days. For a job that archives each week, add a newer_than some weeks longer than "
+                "older_than."
+            )
         for segment in self.unreadable:
             yield (
                 f"The segment {_cell(segment.get('name'))} (id {_cell(segment.get('id'))}) is not selected, since its "
@@ -124,7 +151,7 @@ def select(segments: Iterable[dict[str, Any]], criteria: Criteria) -> Selection:
     Select segments.
 
     Age counts from ``created_time``, never from ``updated_time``, which MoEngage's own services move too.
-    API document: get by id, which shows what is known of a listed segment. Nothing in it tells an archived segment
+    API document: get by id, which shows the fields of a listed segment. Nothing in it tells an archived segment
     from an active one.
 
     :param segments: as the client lists them.
@@ -133,13 +160,11 @@ def select(segments: Iterable[dict[str, Any]], criteria: Criteria) -> Selection:
         cannot be read.
     """
     everything = list(segments)
-    meant = [segment for segment in everything if _is_meant(segment, criteria)]
+    meant, left_out = _sift(everything, _conditions_of_a_listed_one(criteria))
     readings = [(segment, _read(segment)) for segment in meant]
-    of_age = [read for _, read in readings if read and _is_of_age(read, criteria)]
-    matching = sorted(
-        (read for read in of_age if not _is_excluded(read.name, criteria)),
-        key=lambda read: (read.created, read.name, read.segment_id),
-    )
+    matching, left_out_later = _sift([read for _, read in readings if read], _conditions_of_a_read_one(criteria))
+    matching.sort(key=lambda read: (read.created, read.name, read.segment_id))
+    left_out |= left_out_later
     return Selection(
         criteria=criteria,
         segments=matching[: criteria.limit],
@@ -148,20 +173,71 @@ def select(segments: Iterable[dict[str, Any]], criteria: Criteria) -> Selection:
         ],
         matching=len(matching),
         listed=len(everything),
-        excluded=len(of_age) - len(matching),
+        left_out=left_out,
+        hints=_hints(everything, criteria, left_out, is_any_selected=bool(matching)),
     )
 
 
-def _is_meant(segment: dict[str, Any], criteria: Criteria) -> bool:
-    """Say whether a segment is meant by all but its age and what is excluded; one whose name cannot be read may be."""
-    if criteria.types is not None and segment.get("type") not in criteria.types:
-        return False
-    if criteria.sources is not None and segment.get("source") not in criteria.sources:
-        return False
-    name = segment.get("name")
-    if not isinstance(name, str):
-        return True
-    return criteria.name in (None, name) and (criteria.name_pattern is None or _matches(name, criteria.name_pattern))
+def _sift(entries: list[Entry], conditions: dict[str, Callable[[Entry], bool]]) -> tuple[list[Entry], dict[str, int]]:
+    """Leave out what does not meet the conditions, and count how many each has left out after those before it."""
+    left_out = {}
+    for name, is_met in conditions.items():
+        left = [entry for entry in entries if is_met(entry)]
+        left_out[name] = len(entries) - len(left)
+        entries = left
+    return entries, left_out
+
+
+def _conditions_of_a_listed_one(criteria: Criteria) -> dict[str, Callable[[dict[str, Any]], bool]]:
+    """Give what is asked for but the age and what is excluded; a segment whose name cannot be read may be meant."""
+    name, pattern, types, sources = criteria.name, criteria.name_pattern, criteria.types, criteria.sources
+    conditions: dict[str, Callable[[dict[str, Any]], bool]] = {}
+    if name is not None:
+        conditions["name"] = lambda segment: not _has_name(segment) or segment["name"] == name
+    if pattern is not None:
+        conditions["name_pattern"] = lambda segment: not _has_name(segment) or _matches(segment["name"], pattern)
+    if types is not None:
+        conditions["types"] = lambda segment: segment.get("type") in types
+    if sources is not None:
+        conditions["sources"] = lambda segment: segment.get("source") in sources
+    return conditions
+
+
+def _conditions_of_a_read_one(criteria: Criteria) -> dict[str, Callable[[ListedSegment], bool]]:
+    since, before = criteria.since, criteria.before
+    conditions: dict[str, Callable[[ListedSegment], bool]] = {}
+    if before is not None:
+        conditions["older_than or as_of"] = lambda segment: segment.created < before
+    if since is not None:
+        conditions["newer_than"] = lambda segment: segment.created >= since
+    if criteria.exclude_pattern is not None:
+        conditions["exclude_pattern"] = lambda segment: not _is_excluded(segment.name, criteria)
+    return conditions
+
+
+def _hints(
+    listed: list[dict[str, Any]], criteria: Criteria, left_out: dict[str, int], *, is_any_selected: bool
+) -> list[str]:
+    """Say what may be wrong with a pattern that excludes nothing, and with the first criterion that nothing meets."""
+    excluding = criteria.exclude_pattern
+    hints = hints_of_pattern("exclude_pattern", excluding) if excluding and not left_out["exclude_pattern"] else []
+    if is_any_selected:
+        return hints
+    hints += hints_of_name(criteria.name) if criteria.name is not None else []
+    left = len(listed)
+    for criterion, count in left_out.items():
+        left -= count
+        if left == 0 and count and criterion == "name_pattern":
+            hints += hints_of_pattern(criterion, criteria.name_pattern or "")
+        if left == 0 and count and criterion in _KEYS:
+            values = sorted({_cell(segment.get(_KEYS[criterion])) for segment in listed})
+            shown = ", ".join(values[:_MOST_HINTED_VALUES]) + (", ..." if len(values) > _MOST_HINTED_VALUES else "")
+            hints.append(f"No segment meets {criterion}: those that are listed have {shown}.")
+    return hints
+
+
+def _has_name(segment: dict[str, Any]) -> bool:
+    return isinstance(segment.get("name"), str)
 
 
 def _is_excluded(name: Any, criteria: Criteria) -> bool:
@@ -171,12 +247,6 @@ def _is_excluded(name: Any, criteria: Criteria) -> bool:
 def _matches(name: str, pattern: str) -> bool:
     """Compare what people see: an accent can be written as a part of its letter or after it."""
     return fnmatchcase(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", pattern))
-
-
-def _is_of_age(segment: ListedSegment, criteria: Criteria) -> bool:
-    return (criteria.since is None or segment.created >= criteria.since) and (
-        criteria.before is None or segment.created < criteria.before
-    )
 
 
 def _read(segment: dict[str, Any]) -> ListedSegment | None:

@@ -49,6 +49,17 @@ class ConnectionUnreadableError(MoEngageError):
     retryable = True
 
 
+class ConnectionNeverReadError(ConnectionUnreadableError):
+    """The triggerer has never read the connection, though the worker could: it may lack what a worker has."""
+
+    headline = "The triggerer cannot read the connection"
+    way_out = (
+        "Give the triggerer the secrets backend and the environment of the workers. A team's triggerer (airflow "
+        "triggerer --team-name) cannot read the connections of its team: wait in a worker there, with deferrable=False "
+        'and mode="reschedule".'
+    )
+
+
 @dataclass(frozen=True)
 class FailedPolls:
     """

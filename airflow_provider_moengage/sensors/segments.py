@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -21,8 +20,10 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
+from airflow_provider_moengage.client.errors import AuthenticationError, InvalidInputError, MoEngageError
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
+from airflow_provider_moengage.operators.base import LEFT_OUT
+from airflow_provider_moengage.operators.templating import RendersPlainly
 from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
 from airflow_provider_moengage.segments.tolerance import (
     ConnectionChangedError,
@@ -42,7 +43,24 @@ if TYPE_CHECKING:
 _FAILED_POLLS = "moengage_failed_polls"
 
 
-class SegmentExistsSensor(BaseSensorOperator):
+@dataclass
+class _Execution:
+    """
+    What belongs to one execution of a sensor, and to no other.
+
+    :param hook: the hook, kept between two pokes with its HTTP connection.
+    :param tolerance: what the polls have met.
+    :param started: when it began, on the monotonic clock.
+    :param asked_wait: how many seconds the server asked to wait.
+    """
+
+    hook: MoEngageHook
+    tolerance: FailureTolerance
+    started: float
+    asked_wait: float = 0.0
+
+
+class SegmentExistsSensor(RendersPlainly, BaseSensorOperator):
     """
     Wait until a segment exists, by its id or by its exact name.
 
@@ -55,8 +73,9 @@ class SegmentExistsSensor(BaseSensorOperator):
     a failing server or a broken network counts as "not yet", for six hours in a row at most; then the task fails, and
     its ``retries`` start the wait again. What no waiting mends, such as a wrong key, fails the task at once without a
     retry. ``soft_fail`` skips a timeout and nothing else, ``never_fail`` skips everything. ``exponential_backoff`` and
-    ``max_wait`` have no effect on a deferrable sensor. Before Airflow 3.3 nothing counts the six hours in the mode
-    ``reschedule``: there only ``timeout`` ends the wait.
+    ``max_wait`` have no effect on a deferrable sensor. A deferral ends after ``timeout`` or ``execution_timeout``,
+    whichever is shorter; Airflow checks that every 15 seconds. Before Airflow 3.3 nothing counts the six hours in the
+    mode ``reschedule``: there only ``timeout`` ends the wait.
 
     :param segment_id: id of the segment; either this or the name. (templated)
     :param name: exact name of the segment; either this or the id. (templated)
@@ -64,7 +83,8 @@ class SegmentExistsSensor(BaseSensorOperator):
         (templated)
     :param deferrable: wait in the triggerer, without a worker slot; the default is Airflow's
         ``[operators] default_deferrable``.
-    :param poke_interval: seconds (or a timedelta) between two polls.
+    :param poke_interval: seconds (or a timedelta) between two polls; at least 1 for an id and 1.2 for a name, which is
+        what MoEngage's limit of a minute allows.
     """
 
     template_fields: Sequence[str] = ("segment_id", "name", "moengage_conn_id")
@@ -76,24 +96,35 @@ class SegmentExistsSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        segment_id: str | None = None,
-        name: str | None = None,
+        segment_id: str = LEFT_OUT,
+        name: str = LEFT_OUT,
         moengage_conn_id: str = "moengage_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 300,
         **kwargs: Any,
     ) -> None:
+        _check_durations(poke_interval=poke_interval, timeout=kwargs.get("timeout"))
         super().__init__(poke_interval=poke_interval, **kwargs)
-        self.segment_id = segment_id
-        self.name = name
+        self._given: list[str] = []
+        self.segment_id = self._take("segment_id", segment_id)
+        self.name = self._take("name", name)
         self.moengage_conn_id = moengage_conn_id
         self.deferrable = deferrable
-        self._asked_wait = 0.0
+        self._execution: _Execution | None = None
 
-    @cached_property
+    @property
     def hook(self) -> MoEngageHook:
-        """The hook, kept between two pokes with its HTTP connection. It sends once: the next poke is the retry."""
-        return self._new_hook()
+        """The hook of this execution; outside of one a new hook. It sends once: the next poke is the retry."""
+        return self._execution.hook if self._execution else self._new_hook()
+
+    def _take(self, parameter: str, value: Any) -> Any:
+        """Take a parameter that may be left out. What is given must be something when the task runs."""
+        # None in a DAG file is there on purpose. That of a mapped task is what another task has returned.
+        is_mapped = getattr(self, "_BaseOperator__from_mapped", True)
+        if value is LEFT_OUT or (value is None and not is_mapped):
+            return None
+        self._given.append(parameter)
+        return value
 
     def execute(self, context: Context) -> Any:
         """
@@ -103,14 +134,15 @@ class SegmentExistsSensor(BaseSensorOperator):
         :return: the segment.
         :raises AirflowFailException: for what no waiting can mend.
         """
-        with self._skipping_as_promised():
+        with self._skipping_as_promised(), self._executing() as execution:
+            self._say_what_is_odd(context)
             if not self.deferrable:
                 return super().execute(context)
             # Polling first costs nothing when the segment is there, and a trigger that fires at once can fail its task.
             found = self.poke(context)
-        if not found.is_done:
-            self._defer()
-        return found.xcom_value
+            if not found.is_done:
+                self._defer(execution)
+            return found.xcom_value
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
@@ -121,20 +153,21 @@ class SegmentExistsSensor(BaseSensorOperator):
         :raises AirflowFailException: for what no waiting can mend.
         :raises GaveUpWaitingError: when polls have failed for too long.
         """
-        with self._keeping_failed_polls(context):
-            try:
-                with no_retry_for_permanent_errors():
-                    segment = self._find()
-            except MoEngageError as error:
-                self._asked_wait = error.retry_after or 0.0
-                self._tolerance.record_failure(error, time.time())
-                return PokeReturnValue(is_done=False)
-            self._asked_wait = 0.0
-            self._tolerance.record_success(time.time())
-        if segment:
-            set_segment_page(self, context, segment.get("id"))
-        self.log.info("Found %s." if segment else "Not there yet: %s.", self._wanted)
-        return PokeReturnValue(is_done=segment is not None, xcom_value=segment)
+        with self._executing() as execution:
+            with self._keeping_failed_polls(context, execution.tolerance):
+                try:
+                    with no_retry_for_permanent_errors():
+                        segment = self._find(execution)
+                except MoEngageError as error:
+                    execution.asked_wait = error.retry_after or 0.0
+                    execution.tolerance.record_failure(error, time.time())
+                    return PokeReturnValue(is_done=False)
+                execution.asked_wait = 0.0
+                execution.tolerance.record_success(time.time())
+            if segment:
+                set_segment_page(self, context, segment.get("id"))
+            self.log.info("Found %s." if segment else "Not there yet: %s.", self._wanted)
+            return PokeReturnValue(is_done=segment is not None, xcom_value=segment)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -147,6 +180,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         :raises GaveUpWaitingError: when the polls of the trigger have failed for too long.
         :raises AirflowException: when the event is of a version that this one does not know.
         """
+        self.segment_page = ""
         # The event went through the metadata database, and may be that of an older version of the trigger.
         match event:
             case {"status": "found", "segment": dict(segment)}:
@@ -174,18 +208,55 @@ class SegmentExistsSensor(BaseSensorOperator):
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
     ) -> float:
-        """Wait as long as the server asks, too, but not past the timeout."""
-        interval = float(super()._get_next_poke_interval(started_at, run_duration, poke_count))
-        return max(interval, min(self._asked_wait, self.timeout - run_duration()))
+        """Wait as long as MoEngage's limits and its answer ask for, too, but for the latter not past the timeout."""
+        from airflow_provider_moengage.triggers.intervals import call_of, interval_of
 
-    def _find(self) -> dict[str, Any] | None:
+        interval = float(super()._get_next_poke_interval(started_at, run_duration, poke_count))
+        asked = self._execution.asked_wait if self._execution else 0.0
+        return max(interval_of(interval, call_of(self.segment_id)), min(asked, self.timeout - run_duration()))
+
+    @contextmanager
+    def _executing(self) -> Iterator[_Execution]:
+        """Begin an execution, with nothing left of another one; within one, as a poke is, go on with it."""
+        if self._execution:
+            yield self._execution
+            return
+        self.segment_page = ""
+        tolerance = FailureTolerance(self._wanted, self.log)
+        self._execution = _Execution(self._new_hook(), tolerance, time.monotonic())
         try:
-            return self.hook.client.find_segment(segment_id=self.segment_id, name=self.name)
+            yield self._execution
+        finally:
+            self._execution = None
+
+    def _say_what_is_odd(self, context: Context) -> None:
+        """Warn of a name that no segment has, and of an interval that spends the limits. Once, whatever the mode."""
+        from airflow_provider_moengage.segments.criteria import hints_of_name
+        from airflow_provider_moengage.triggers.intervals import call_of, warning_of
+
+        hints = hints_of_name(self.name) if isinstance(self.name, str) and self.segment_id is None else []
+        if warning := warning_of(self.poke_interval, call_of(self.segment_id)):
+            hints.append(warning)
+        if hints and not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
+            for hint in hints:
+                self.log.warning("%s", hint)
+
+    def _find(self, execution: _Execution) -> dict[str, Any] | None:
+        for parameter in self._given:
+            # Or what another task has not given would leave the other parameter alone to be waited for.
+            if getattr(self, parameter) is None:
+                raise InvalidInputError(
+                    f"{parameter} was given, but there is nothing in it now. If it comes from a template or another "
+                    "task, look at what that gives; leave the parameter out where it is not wanted."
+                )
+        client = execution.hook.client
+        try:
+            return client.find_segment(segment_id=self.segment_id, name=self.name)
         except AuthenticationError as error:
             fresh = self._new_hook()
-            if fresh.client.has_same_access_as(self.hook.client):
+            if fresh.client.has_same_access_as(client):
                 raise
-            self.hook = fresh
+            execution.hook = fresh
             raise ConnectionChangedError(error.message, status=error.status) from None
 
     def _new_hook(self) -> MoEngageHook:
@@ -198,12 +269,8 @@ class SegmentExistsSensor(BaseSensorOperator):
     def _wanted(self) -> str:
         return wanted(self.segment_id, self.name)
 
-    @cached_property
-    def _tolerance(self) -> FailureTolerance:
-        return FailureTolerance(self._wanted, self.log)
-
     @contextmanager
-    def _keeping_failed_polls(self, context: Context) -> Iterator[None]:
+    def _keeping_failed_polls(self, context: Context, tolerance: FailureTolerance) -> Iterator[None]:
         """Keep the failed polls between two pokes of the mode reschedule, each of which is a process of its own."""
         store = context.get("task_state_store") if self.reschedule else None
         if store is None:
@@ -211,17 +278,27 @@ class SegmentExistsSensor(BaseSensorOperator):
             return
         # What an earlier try of the task has met is over: it failed of it, or somebody has cleared the task since.
         key = f"{_FAILED_POLLS}_{context['ti'].try_number}"
-        before = self._tolerance.failed = FailedPolls.from_json(store.get(key))
+        before = tolerance.failed = FailedPolls.from_json(store.get(key))
         yield
-        if self._tolerance.failed:
-            store.set(key, asdict(self._tolerance.failed))
+        if tolerance.failed:
+            store.set(key, asdict(tolerance.failed))
         elif before:
             store.delete(key)
 
-    def _defer(self) -> None:
+    def _defer(self, execution: _Execution) -> None:
+        from airflow_provider_moengage.triggers.intervals import call_of, interval_of
         from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
 
-        self.log.info("Polling for %s every %g s from the triggerer.", self._wanted, self.poke_interval)
+        self.log.info(
+            "Polling for %s every %g s from the triggerer. A triggerer runs 1,000 triggers by default ([triggerer] "
+            "capacity, before Airflow 3 default_capacity); what is beyond is not polled for, and nothing says so.",
+            self._wanted,
+            interval_of(self.poke_interval, call_of(self.segment_id)),
+        )
+        # Airflow bounds what runs in a worker by execution_timeout, and a deferral by this alone.
+        timeouts = [timedelta(seconds=self.timeout), self.execution_timeout]
+        bound = min(timeout for timeout in timeouts if timeout is not None)
+        spent = timedelta(seconds=time.monotonic() - execution.started)
         self.defer(
             trigger=SegmentExistsTrigger(
                 segment_id=self.segment_id,
@@ -230,7 +307,7 @@ class SegmentExistsSensor(BaseSensorOperator):
                 poll_interval=self.poke_interval,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout),
+            timeout=max(timedelta(), bound - spent),
         )
 
     @contextmanager
@@ -238,7 +315,7 @@ class SegmentExistsSensor(BaseSensorOperator):
         """
         Make soft_fail skip a timeout and nothing else, and never_fail skip everything, in every mode alike.
 
-        Airflow's own soft_fail skips a wrong key too, and that would look like a segment that is not there.
+        Airflow's own soft_fail skips a wrong key too, and that would pass for a segment that is not there.
         """
         try:
             yield
@@ -255,6 +332,15 @@ class SegmentExistsSensor(BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(f"Skipped, since never_fail is set: {error}") from error
             raise
+
+
+def _check_durations(**durations: Any) -> None:
+    """Refuse what may have been shortened before the constructor got it. See check_survives_copies()."""
+    for parameter, value in durations.items():
+        if isinstance(value, timedelta) and type(value) is not timedelta:
+            from airflow_provider_moengage.segments.durations import check_survives_copies
+
+            check_survives_copies(parameter, value)
 
 
 def _is_timeout(cause: BaseException) -> bool:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_moengage.client.errors import AuthenticationError, ConnectionFailedError, MoEngageError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook, NoConnectionError
-from airflow_provider_moengage.segments.tolerance import ConnectionChangedError, ConnectionUnreadableError
+from airflow_provider_moengage.segments.tolerance import (
+    ConnectionChangedError,
+    ConnectionNeverReadError,
+    ConnectionUnreadableError,
+)
+from airflow_provider_moengage.triggers.intervals import interval_of
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
@@ -23,9 +28,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-
-SHORTEST_INTERVAL = 1.0
-"""Seconds between two polls at least, whatever interval a sensor is given."""
 
 # More would not be faster: 4 polls of 2 seconds each already spend the 100 gets a minute that MoEngage allows.
 _POLLS_AT_ONCE = 4
@@ -44,7 +46,8 @@ async def poll_forever(
     Where so many poll that the rate limit does not suffice, they queue: who has waited longest is next.
 
     Sleeps before the first poll too: a sensor has just polled, and a trigger that fires within a second of its
-    task's deferral can fail the task. Sleeps longer when the server asks for it.
+    task's deferral can fail the task. Sleeps longer when the server asks for it, and where the interval is shorter than
+    MoEngage's limits allow.
 
     :param moengage_conn_id: the connection.
     :param poll_interval: seconds between two polls.
@@ -55,7 +58,7 @@ async def poll_forever(
     wait = 0.0
     async with _poller_of(moengage_conn_id) as poller:
         while True:
-            await asyncio.sleep(max(poll_interval, SHORTEST_INTERVAL, wait))
+            await asyncio.sleep(max(interval_of(poll_interval, call), wait))
             try:
                 answer: Answer | MoEngageError = await poller.poll(request, call)
             except MoEngageError as error:
@@ -154,8 +157,9 @@ class _Poller:
         try:
             return await MoEngageHook(self._moengage_conn_id, retry=retry).aget_client()
         except NoConnectionError as error:
-            # It was there when the sensor deferred; whoever watches for an asset waits until it is.
-            raise ConnectionUnreadableError(str(error)) from None
+            # The worker could read it when the sensor deferred; whoever watches for an asset waits until it is there.
+            unreadable = ConnectionUnreadableError if self._client else ConnectionNeverReadError
+            raise unreadable(str(error)) from None
 
 
 def _no_retries() -> RetryPolicy:

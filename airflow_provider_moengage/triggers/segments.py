@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
-from airflow_provider_moengage.client.limits import GET_BY_ID, LIST
+from airflow_provider_moengage.client.limits import LIST
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.segments.tolerance import TOLERATED_SECONDS, FailureTolerance, GaveUpWaitingError, wanted
+from airflow_provider_moengage.triggers.intervals import call_of, warning_of
 from airflow_provider_moengage.triggers.polling import poll_forever
 from airflow_provider_moengage.triggers.shared_list import Listing, SharedListTrigger, list_all, newest
 
@@ -47,7 +48,8 @@ class SegmentExistsTrigger(SharedListTrigger):
     :param segment_id: id of the segment; either this or the name.
     :param name: exact name of the segment; either this or the id.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
-    :param poll_interval: seconds between two polls at least, and before the first.
+    :param poll_interval: seconds between two polls at least, and before the first; at least 1 for an id and 1.2 for a
+        name, which is what MoEngage's limit of a minute allows.
     """
 
     # An event trigger of an asset belongs to no task and so to no queue; this one waits for a task.
@@ -66,7 +68,6 @@ class SegmentExistsTrigger(SharedListTrigger):
         self.name = name
         self.moengage_conn_id = moengage_conn_id
         self.poll_interval = poll_interval
-        self._tolerance = FailureTolerance(wanted(segment_id, name), self.log)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -94,10 +95,11 @@ class SegmentExistsTrigger(SharedListTrigger):
         def find(client: MoEngageClient) -> dict[str, Any] | None:
             return client.find_segment(segment_id=self.segment_id, name=self.name)
 
-        call = LIST if self.segment_id is None else GET_BY_ID
+        call = call_of(self.segment_id)
+        tolerance = self._new_tolerance()
         async with aclosing(poll_forever(self.moengage_conn_id, self.poll_interval, find, call)) as stream:
             async for answer in stream:
-                if event := self._event_of(answer):
+                if event := _event_of(answer, tolerance):
                     yield event
                     return
 
@@ -120,24 +122,29 @@ class SegmentExistsTrigger(SharedListTrigger):
         :param shared_stream: what :meth:`open_shared_stream` yields.
         :return: one event.
         """
+        tolerance = self._new_tolerance()
         async for listing in shared_stream:
             answer = listing if isinstance(listing, MoEngageError) else listing.by_name.get(str(self.name))
-            if event := self._event_of(answer):
+            if event := _event_of(answer, tolerance):
                 yield event
                 return
 
-    def _event_of(self, answer: dict[str, Any] | MoEngageError | None) -> TriggerEvent | None:
-        """Decide what the answer to one poll means: there, not yet, or never."""
-        if not isinstance(answer, MoEngageError):
-            self._tolerance.record_success(time.time())
-            return TriggerEvent({"status": "found", "segment": answer}) if answer else None
-        if not answer.retryable:
-            return TriggerEvent({"status": "failed", "message": str(answer)})
-        try:
-            self._tolerance.record_failure(answer, time.time())
-        except GaveUpWaitingError as error:
-            return TriggerEvent({"status": "gave_up", "message": str(error)})
-        return None
+    def _new_tolerance(self) -> FailureTolerance:
+        return FailureTolerance(wanted(self.segment_id, self.name), self.log)
+
+
+def _event_of(answer: dict[str, Any] | MoEngageError | None, tolerance: FailureTolerance) -> TriggerEvent | None:
+    """Decide what the answer to one poll means: there, not yet, or never."""
+    if not isinstance(answer, MoEngageError):
+        tolerance.record_success(time.time())
+        return TriggerEvent({"status": "found", "segment": answer}) if answer else None
+    if not answer.retryable:
+        return TriggerEvent({"status": "failed", "message": str(answer)})
+    try:
+        tolerance.record_failure(answer, time.time())
+    except GaveUpWaitingError as error:
+        return TriggerEvent({"status": "gave_up", "message": str(error)})
+    return None
 
 
 class SegmentCreatedTrigger(SharedListTrigger):
@@ -161,7 +168,8 @@ class SegmentCreatedTrigger(SharedListTrigger):
     :param name_pattern: a glob that the segment's name matches when it is first seen, such as ``camp_*``; in upper
         and lower case as written. ``*`` for all.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
-    :param poll_interval: seconds between two polls, and before the first.
+    :param poll_interval: seconds between two polls, and before the first; at least 1.2, as MoEngage's limit of a minute
+        allows.
     """
 
     def __init__(
@@ -175,6 +183,10 @@ class SegmentCreatedTrigger(SharedListTrigger):
         self.name_pattern = name_pattern
         self.moengage_conn_id = moengage_conn_id
         self.poll_interval = poll_interval
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a watch, with nothing left of another one."""
         self._tolerance = self._new_tolerance()
         self._saved: Watermark | None = None
         self._warnings: set[str] = set()
@@ -227,6 +239,9 @@ class SegmentCreatedTrigger(SharedListTrigger):
         """
         from airflow_provider_moengage.segments.watermark import Watermark
 
+        self._begin()
+        if warning := warning_of(self.poll_interval, LIST):
+            self.log.warning("%s", warning)
         begun = Watermark.at_start(time.time())
         watermark = await self._load(begun)
         async with aclosing(newest(shared_stream)) as stream:
@@ -279,8 +294,8 @@ class SegmentCreatedTrigger(SharedListTrigger):
         Save that a segment is not new any more as soon as its event cannot be lost.
 
         An event waits in the triggerer's process until its loop has the answer to what it sent before, and for a second
-        at most. Its supervisor, which stores events and watermarks, answers in turn: once it has answered this read,
-        it has answered the loop as well, and what is written two seconds later stands in line behind the event.
+        at most. Its supervisor, which stores events and watermarks, answers one by one: once it has answered this
+        read, it has answered the loop as well, and what is written two seconds later stands in line behind the event.
 
         Nor is anything saved when the trigger is cancelled here. A triggerer that stops, however gracefully, sends no
         more events, so that this one may be lost; and it gets no more answers by the time it cancels its triggers, so

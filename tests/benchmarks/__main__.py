@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demo import say
-from tests.benchmarks import bulk, calls, filters, first_minute, parsing, today, waiting
+from tests.benchmarks import bulk, calls, filters, first_minute, parsing, quota, today, waiting
 from tests.benchmarks.machine import facts
 from tests.benchmarks.show import compact, lines_of
 from tests.benchmarks.summary import summary
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "waiting": waiting,
     "parsing": parsing,
     "bulk": bulk,
+    "quota": quota,
     "filters": filters,
     "first_minute": first_minute,
 }

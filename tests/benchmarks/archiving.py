@@ -46,6 +46,8 @@ def archive(names: list[str], concurrency: int) -> dict[str, Any]:
         segments=[{"name": name} for name in names],
         concurrency=concurrency,
         max_segments=len(names),
+        # The server has no limits; without it, what is more than a day's quota fails before the first call.
+        deferrable=True,
     )
     began, cpu_began = time.perf_counter(), time.process_time()
     operator.execute({})

@@ -159,9 +159,10 @@ def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for count in (1_000, 10_000)
     }
     milliseconds = figures["latency_seconds"] * 1_000
+    at_once = _listed(concurrencies)
     return [
         (
-            f"archive 1,000 segments, {milliseconds:.0f} ms each, {_listed(concurrencies)} at once: time / the least",
+            f"archive 1,000 segments, {milliseconds:.0f} ms each, no limits, {at_once} at once: time / least",
             " / ".join(ratios),
             "",
         ),
@@ -172,6 +173,27 @@ def _bulk(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             "",
         ),
         _in_airflow(figures["in_airflow"], figures["tasks_at_once"]),
+    ]
+
+
+def _quota(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    runs = {run["segments"]: run for run in figures["runs"]}
+    counts = ", ".join(f"{count:,}" for count in runs)
+
+    def each(text: str) -> str:
+        return " / ".join(text.format(**run) for run in runs.values())
+
+    return [
+        (
+            f"archive {counts} segments under MoEngage's limits, on the sandbox's clock",
+            each("{seconds:,.0f} s"),
+            f"the least that the limits allow: {each('{least_seconds:,.0f} s')}",
+        ),
+        (
+            "requests, of which refused; seconds of worker slot; deferrals",
+            f"{each('{requests:,}')}, {each('{refused}')}; {each('{slot_seconds:.0f}')}; {each('{deferrals}')}",
+            "",
+        ),
     ]
 
 
@@ -234,6 +256,7 @@ ROWS = {
     "waiting": _waiting,
     "parsing": _parsing,
     "bulk": _bulk,
+    "quota": _quota,
     "filters": _filters,
     "first_minute": _first_minute,
 }

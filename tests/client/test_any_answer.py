@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.client import MoEngageClient, MoEngageError
+from airflow_provider_moengage.client.retry import RetryPolicy
 from tests.any_values import (
     ANY_CHARACTERS,
     JSON_VALUES,
@@ -364,3 +365,25 @@ def test_a_key_that_is_echoed_anywhere(server: CannedServer, case: Case) -> None
         outcome = outcome_of(lambda: CALLS[case.call][0](client))
     assert isinstance(outcome, MoEngageError)
     assert KEY[:8] not in f"{outcome} {outcome.args} {vars(outcome)}"
+
+
+@pytest.mark.parametrize("is_proxy", [False, True])
+@pytest.mark.parametrize("answer", [b"{}", b"HTTP/%s", b"HTTP/1.1 503 %s", b"%s"])
+def test_what_begins_as_no_answer_is_repeated_nowhere(server, monkeypatch, caplog, answer, is_proxy):
+    """It may be the rest of another answer, with the values of an audience, or an echo of the request."""
+    server.answer = answer.replace(b"%s", KEY.encode()) + b"\r\n\r\n"
+    base_url = server.url
+    if is_proxy:
+        base_url = "https://moengage.invalid"
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.setenv("https_proxy", server.url)
+    with (
+        MoEngageClient("W", "K", base_url=base_url, retry=RetryPolicy(tries=2)) as client,
+        pytest.raises(MoEngageError) as caught,
+    ):
+        client.get_segment(UNKNOWN_ID)
+    assert caught.value.tries == 2
+    assert KEY not in f"{caught.value} {caught.value.args}"
+    assert "It is sent again" in caplog.text
+    assert KEY not in caplog.text

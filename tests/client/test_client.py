@@ -483,6 +483,23 @@ class TestTrouble:
                 client.list_segments()
         assert caught.value.tries == 2
 
+    @pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
+    def test_an_interim_answer_is_not_the_answer(self, interim):
+        """Else the real one would come next, and be taken for the answer to another request."""
+        first = f"HTTP/1.1 {interim}\r\nLink: </x>\r\n\r\n".encode()
+        last = json.dumps({"data": [{"name": "camp", "id": UNKNOWN_ID}]}).encode()
+        with trickling_server(
+            [first, first, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(last), last]
+        ) as url:
+            client = MoEngageClient("W", "K", base_url=url, timeout=(5, 5), retry=NO_RETRIES)
+            assert [segment["id"] for segment in client.list_segments()] == [UNKNOWN_ID]
+
+    def test_interim_answers_without_end(self):
+        with trickling_server(repeat(b"HTTP/1.1 102 Processing\r\n\r\n")) as url:
+            client = MoEngageClient("W", "K", base_url=url, timeout=(5, 0.2), retry=NO_RETRIES)
+            with pytest.raises(RequestTimeoutError):
+                client.list_segments()
+
     @pytest.mark.parametrize("status", [204, 302, 404, 500])
     def test_an_error_keeps_no_connection_open(self, sandbox, status):
         """What is raised must not hold the answer, whose connection would stay open and whose request has the key."""

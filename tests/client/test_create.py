@@ -174,6 +174,14 @@ class TestTheAnswerIsLost:
         assert "Agra" not in str(caught.value)
         assert calls(sandbox) == [POST, LIST, GET]
 
+    def test_what_is_listed_without_an_id(self, sandbox, client, kind):
+        listed = {**NOTHING, "data": [{"name": "camp"}]}
+        sandbox.fail_next(method="GET", path="/v3/custom-segments", status=200, body=listed)
+        with pytest.raises(CreateUnclearError, match="the segment of this name does not show") as caught:
+            client.create_segment("camp", filters())
+        assert caught.value.existing_segment_id is None
+        assert calls(sandbox) == [POST, LIST]
+
 
 @pytest.mark.parametrize("fault", ["lost-answer", "half-body"])
 class TestItWasCarriedOut:

@@ -237,6 +237,23 @@ def test_a_key_that_may_not_make_the_call(status, text, code, kind, said):
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        {"detail": [{"loc": ["filters", 0], "input": "bob@example.com"}]},
+        {"error": {"code": "Invalid", "message": {"City": ["bob@example.com"]}}},
+        {"title": ["bob@example.com"], "description": ["bob@example.com"]},
+        ["bob@example.com"],
+    ],
+    ids=["of a gateway", "message", "title", "list"],
+)
+def test_what_is_no_sentence_is_shown_without_its_values(answer):
+    """A refusal may quote what was sent: the addresses of an audience."""
+    error = error_from_answer(400, json.dumps(answer), call="POST /x", hide=str)
+    assert "bob" not in str(error)
+    assert "..." in error.message
+
+
+@pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
         (400, "MissingAttributeError", errors.BadRequestError),

@@ -92,6 +92,7 @@ def test_a_proxy_that_refuses(failing, status):
         ("http://", "HTTPS_PROXY", "HTTPS_PROXY cannot be read as http://user:password@host:port"),
         ("http://[::1", "HTTPS_PROXY", "HTTPS_PROXY cannot be read"),
         ("http://127.0.0.1:port", "HTTPS_PROXY", "HTTPS_PROXY cannot be read"),
+        ("http://corp-user:cr3t@", "HTTPS_PROXY", "HTTPS_PROXY cannot be read"),
     ],
 )
 def test_a_setting_that_cannot_work(failing, clock, monkeypatch, setting, variable, said):

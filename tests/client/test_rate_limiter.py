@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -323,3 +325,41 @@ class TestManyAtOnce:
         with client_of(sandbox, retry=RetryPolicy(budget=1)) as client:
             self.update(client, segment_id, range(50, 80))
         assert Counter(request.status for request in sandbox.requests) == {200: 50, 429: 1}
+
+
+# A process of its own: to fork the one of the tests would copy all of its threads' locks.
+FORKS = """
+import os, signal, sys, time
+from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER
+
+used_up, under_way = ("", "", "GET", "/used-up"), ("", "", "GET", "/under-way")
+reset = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}
+RATE_LIMITER.record_answer(used_up, 200, reset, now=time.time(), ticks=time.monotonic())
+RATE_LIMITER.reserve(under_way, time.monotonic, longest_wait=0)
+with RATE_LIMITER._lock:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        assert RATE_LIMITER.wait(used_up, time.monotonic()) > 0
+        assert RATE_LIMITER.reserve(under_way, time.monotonic, longest_wait=60) == 0
+        os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_knows_as_much_and_waits_for_no_thread_that_it_does_not_have():
+    assert subprocess.run([sys.executable, "-c", FORKS], check=False).returncode == 0
+
+
+def test_endpoints_without_number_are_forgotten_once_they_tell_nothing():
+    limiter = limiter_after(200, used_up(30))
+    under_way = ("", "", "GET", "/under-way")
+    limiter.reserve(under_way, lambda: 100.0, longest_wait=0)
+    for number in range(3_000):
+        endpoint = ("", "", "GET", f"/{number}")
+        limiter.reserve(endpoint, lambda: 100.0, longest_wait=0)
+        limiter.record_answer(endpoint, 200, left(2, seconds=0), now=NOW, ticks=100.0)
+        limiter.release(endpoint)
+    assert len(limiter._windows) <= 1_000
+    assert limiter.wait(GETS, ticks=100.0) == 30
+    assert limiter._windows[under_way].under_way == 1

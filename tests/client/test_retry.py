@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import ssl
+from http.client import BadStatusLine, RemoteDisconnected, UnknownProtocol
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ from urllib3.exceptions import (
 
 from airflow_provider_moengage.client.bodies import read_body
 from airflow_provider_moengage.client.network_errors import in_plain_words, is_proxy_refusal, is_tls_refusal
-from airflow_provider_moengage.client.refusals import error_from_answer
+from airflow_provider_moengage.client.refusals import AUTH_CODE_HEADER, error_from_answer
 from airflow_provider_moengage.client.retry import (
     NO_RETRIES,
     Failure,
@@ -118,12 +119,13 @@ def test_an_answer(failure, decision):
 
 
 @pytest.mark.parametrize("body", ["{}", "", '{"title": "Request Error", "description": "of a proxy"}'])
+@pytest.mark.parametrize("code", ["", "ER007"])
 @pytest.mark.parametrize("status", range(400, 600))
-def test_what_is_sent_again_is_a_retryable_error(status, body):
+def test_what_is_sent_again_is_a_retryable_error(status, code, body):
     """What Airflow's retries, the sensors and the bulk operators go by must not say otherwise."""
     if status == 429 and "Request Error" in body:
         return  # the connection test tells a workspace that is not known by it
-    error = error_from_answer(status, body, call="GET /", hide=str)
+    error = error_from_answer(status, body, call="GET /", hide=str, headers={AUTH_CODE_HEADER: code})
     assert isinstance(decide(answered(status)), Retry) == error.retryable
 
 
@@ -170,6 +172,11 @@ POOL = HTTPConnectionPool("host", 80)
         (NewConnectionError(CONNECTION, "refused"), "refused"),
         (ReadTimeoutError(POOL, "/", "silence: read timeout=30"), "silence: read timeout=30"),
         (ProtocolError("Connection aborted.", ConnectionResetError(104, "reset")), "[Errno 104] reset"),
+        (ProtocolError("Connection aborted.", RemoteDisconnected("closed")), "closed"),
+        (ProtocolError("Connection aborted.", BadStatusLine("bob@example.com")), "what came is no answer in HTTP/1"),
+        (ProtocolError("Connection aborted.", UnknownProtocol("HTTP/bob")), "what came is no answer in HTTP/1"),
+        (ProxyError("no connection", OSError("Tunnel connection failed: 503 bob@example.com")), "it answered 503"),
+        (ProxyError("no connection", OSError(104, "reset")), "reset"),
         (ProtocolError("Response ended prematurely"), "Response ended prematurely"),
         (ProtocolError(), ""),
         (OSError(104, "reset"), "[Errno 104] reset"),

@@ -189,10 +189,12 @@ def test_hosts():
     ("address", "right"),
     [
         ("https://dashboard-01.moengage.com", "https://api-01.moengage.com, or leave it out and set data_center to 01"),
-        ("https://Dashboard-101.MoEngage.com/v4/#/auth".partition("#")[0], "https://api-101.moengage.com"),
+        ("https://Dashboard-101.MoEngage.com/v4/#/auth", "https://api-101.moengage.com"),
+        ("https://dashboard-01.moengage.com/v4/segments?page=1", "https://api-01.moengage.com"),
         ("http://dashboard-03.moengage.com", "https://api-03.moengage.com"),
         ("https://api-01.moengage.com/v3/custom-segments", "end it before /v3, as in https://api-01.moengage.com"),
         ("https://api-01.moengage.com/v2", "end it before /v2"),
+        ("https://api-01.moengage.com/v3/custom-segments?name=x", "end it before /v3"),
     ],
 )
 def test_an_address_of_moengage_that_is_not_the_apis(address, right):

@@ -20,3 +20,16 @@ def triggers_follow_the_sandbox(sandbox, clock, monkeypatch):
     now = types.SimpleNamespace(**{**vars(temporal.timezone), "utcnow": lambda: sandbox.now})
     monkeypatch.setattr(temporal, "timezone", now)
     monkeypatch.setattr(temporal, "asyncio", types.SimpleNamespace(sleep=sleep))
+
+
+@pytest.fixture
+def log(capfd, caplog):
+    """What was logged since the last time that it was asked: Airflow 3 prints it, Airflow 2 may hand it to logging."""
+    caplog.set_level("INFO")
+
+    def read():
+        said = "".join(capfd.readouterr()) + caplog.text
+        caplog.clear()
+        return said
+
+    return read

@@ -88,7 +88,7 @@ class TestUpdate:
         included = {
             "unknown": [{"z": 1, "a": None}],
             "filters": [
-                {**filters(native)["filters"][0], "is_dynamic_value": True},
+                {**filters(native)["filters"][0], "is_dynamic_value": True, "dynamic_attribute_type": "double"},
                 {**filters("{{ ds }}")["filters"][0]},
                 {**filters(native + " since {{ ds }}")["filters"][0]},
                 {**filters("report.json")["filters"][0]},
@@ -110,7 +110,7 @@ class TestUpdate:
         run = run_dag(dag, logical_date=pendulum.datetime(2026, 11, 2))
 
         assert run.states == {"update": "success"}
-        (request,) = sandbox.requests
+        request = sandbox.requests[-1]
         assert request.path == f"/v3/custom-segments/{segment_id}"
         wanted = json.dumps(included).replace("{{ ds }}", "2026-11-02")
         assert json.dumps(request.json["included_filters"]) == wanted
@@ -166,7 +166,8 @@ class TestUpdate:
             )
 
         assert run_dag(dag).state == "success"
-        sent = {request.path.rpartition("/")[2]: request.json for request in sandbox.requests}
+        updates = [request for request in sandbox.requests if request.method == "PATCH"]
+        sent = {request.path.rpartition("/")[2]: request.json for request in updates}
         assert sent.keys() == set(ids)
         assert [body["updated_by"] for body in sent.values()] == ["mapped@example.com"] * 2
         for index, one in enumerate(ids):
@@ -201,14 +202,14 @@ class TestUpdate:
 
     def test_a_hiccup_costs_no_try(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="camp")["id"]
-        sandbox.fail_next(status=503)
-        sandbox.fail_next(fault="lost-answer")
+        sandbox.fail_next(method="PATCH", status=503)
+        sandbox.fail_next(method="PATCH", fault="lost-answer")
 
         run = run_dag(update_dag("hiccup", segment_id))
 
         assert run.states == {"update": "success"}
         assert run.tries == {"update": 1}
-        assert [request.status for request in sandbox.requests] == [503, None, 200]
+        assert [request.status for request in sandbox.requests] == [200, 503, None, 200]
 
     def test_a_server_that_stays_ill_is_left_to_airflows_retries(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="camp")["id"]
@@ -218,7 +219,7 @@ class TestUpdate:
 
         assert run.states == {"update": "success"}
         assert run.tries == {"update": 2}
-        assert len(sandbox.requests) == 7
+        assert len(sandbox.requests) == 8
 
 
 class TestConnections:

@@ -574,21 +574,43 @@ def test_a_reference_to_nothing_is_explained(spoken: Caller) -> None:
     assert spoken.sandbox.requests[-1].explanation == "There is no segment gone."
 
 
+@pytest.mark.parametrize(
+    ("item", "sentence"),
+    [
+        (user("string", "in", ["a"], filters=None), "Any is a (case insensitive)"),
+        (user("bool", "is", value=True, filters=[]), "Any is True"),
+        (place(filters=[], filter_operator="and"), "Any within 5000 m of 18.52, 73.85"),
+        (user("datetime", "inTheLast", None, days=3), "Any inTheLast 3"),
+        (acted(execution={"type": "firstTime", "count": None}), "Has executed Purchase firstTime"),
+        (preferring(operator_type="top", percent_of_times=None, percent_of_users=9), "Executes Purchase top 9% with"),
+        ({"filter_type": "custom_segments", "id": "moe_all_users", "name": None}, "In segment moe_all_users"),
+    ],
+)
+def test_what_stands_for_nothing_is_not_described(long_lived: Caller, item: dict[str, Any], sentence: str) -> None:
+    """A null, or a key that this kind of filter does not have, passes as all keys do that no document lists."""
+    sandbox = long_lived.sandbox
+    answer = long_lived.update(sandbox.segments[0]["id"], group(item))
+
+    assert answer.status_code == 200, sandbox.requests[-1].explanation
+    assert answer.json()["data"]["description"].startswith(sentence)
+
+
 @settings(max_examples=150, deadline=None, database=None, derandomize=True)
 @given(data=st.data())
 def test_whatever_is_put_into_a_right_filter_is_judged(data: st.DataObject) -> None:
     """Nothing that JSON can express makes the check or the description of a filter fail."""
     item = copy.deepcopy(data.draw(st.sampled_from(list(RIGHT.values()))))
-    odd = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+    odd: st.SearchStrategy[Any] = (
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+    )
     odd = (
         odd
         | st.lists(odd, max_size=2)
         | st.dictionaries(st.sampled_from(["type", "filters", "value"]), odd, max_size=2)
     )
     holder = data.draw(st.sampled_from([item, *(part for part in item.values() if isinstance(part, dict))]))
-    for key in data.draw(
-        st.lists(st.sampled_from([*holder, "value1", "aggregation_attributes"]), min_size=1, max_size=2)
-    ):
+    surplus = ("value1", "days", "filters", "filter_operator", "count", "aggregation_attributes", "percent_of_times")
+    for key in data.draw(st.lists(st.sampled_from([*holder, *surplus]), min_size=1, max_size=2)):
         holder[key] = data.draw(odd)
 
     problems = list(problems_of(group(item), "included_filters"))

@@ -211,6 +211,7 @@ def test_segments_can_be_searched_for(api: Caller) -> None:
     assert names_shown(api, f"?search={wanted['id'][:12]}") == ["&lt;b&gt;Straße"]
     assert names_shown(api, "?search=archived") == ["Segment 7"]
     assert len(names_shown(api, "?search=active")) == 200
+    assert f'value="{"n" * 200}"' in api("GET", f"/?search={'n' * 200}").text
     page = api("GET", '/?search="><script>').text
     assert "None matches." in page
     assert page.count("<script>") == 1

@@ -16,6 +16,7 @@ import pytest
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.demo import demo_segments
 from airflow_provider_moengage.sandbox.json_body import MAX_JSON_DEPTH
+from airflow_provider_moengage.sandbox.rules import name_problem
 from airflow_provider_moengage.sandbox.state import replace_file
 from tests.sandbox.calling import MovableClock, action, attribute, group, nested, wait_until
 
@@ -149,3 +150,38 @@ def test_what_can_be_added_can_be_loaded(file: Path) -> None:
         sandbox.add_segment(name="deeper", more=deep(MAX_JSON_DEPTH + 1))
     sandbox.save_state(file)
     Sandbox().load_state(file)
+
+
+def test_a_state_outlives_a_change_of_the_language_of_filters(file: Path) -> None:
+    """Former versions took, and seeded, filters that are refused now: what is in the workspace already stays there."""
+    shown = Sandbox().add_segment(name="Win-back", included_filters=group(nested(action())), description="silent ones")
+    shown["included_filters"]["filters"][0]["filters"][0].update(executed=False, execution={"count": 1, "type": "most"})
+    file.write_text(json.dumps({**GOOD, "segments": [shown]}), encoding="utf-8")
+    sandbox = Sandbox()
+
+    sandbox.load_state(file)
+
+    assert sandbox.segments == [shown]
+    with pytest.raises(ValueError, match=r"filters\[0\]\.execution"):
+        sandbox.add_segment(name="Another", included_filters=shown["included_filters"])
+
+
+@pytest.mark.parametrize(
+    "group_of_filters",
+    [
+        {"filter_operator": "xor", "filters": []},
+        {"filter_operator": "and", "filters": ["x"]},
+        group({"name": "x"}),
+        group({"filter_type": "nested_filters"}),
+    ],
+)
+def test_a_state_with_what_is_no_group_of_filters_is_refused(file: Path, group_of_filters: Any) -> None:
+    shown = {**Sandbox().add_segment(name="Spring"), "included_filters": group_of_filters}
+    file.write_text(json.dumps({**GOOD, "segments": [shown]}), encoding="utf-8")
+
+    with pytest.raises(ValueError, match=r"segment 'Spring' .* included_filters\.fil"):
+        Sandbox().load_state(file)
+
+
+def test_the_demo_has_names_that_moengage_lets_people_give() -> None:
+    assert [fields["name"] for fields in demo_segments() if name_problem(fields["name"])] == []

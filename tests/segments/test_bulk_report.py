@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from airflow_provider_moengage.client import errors
@@ -10,6 +13,8 @@ from airflow_provider_moengage.segments.bulk_report import (
     Outcome,
     Report,
     SegmentsFailedError,
+    keys_in,
+    lines_of_names,
     outcome_of,
     table_of_failures,
 )
@@ -58,3 +63,32 @@ class TestReporting:
         with pytest.raises(SegmentsFailedError, match="3 of 3 have failed"):
             report.raise_if_failed(tolerate_failures=False)
         report.raise_if_failed(tolerate_failures=True)
+
+    def test_the_error_reaches_another_process(self):
+        report = self.report(3)
+        report.record(Outcome(report.segments[2], "failed", "later", retryable=True))
+        error = SegmentsFailedError(report)
+        for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - its own
+            assert type(again) is SegmentsFailedError
+            assert str(again) == str(error)
+            assert again.retryable
+            assert again.args == error.args
+
+
+def test_names_in_a_log():
+    assert lines_of_names("archived:", []) == []
+    assert lines_of_names("archived:", [Segment("a")]) == ["archived: 'a'"]
+    lines = lines_of_names("archived:", [Segment(f"camp_{'x' * number * 5}\n") for number in range(300)])
+    assert all(len(line) <= 120 and line.isprintable() for line in lines)
+    assert sum(line.count("camp_") for line in lines) == 20
+    assert lines[-1].endswith("and 280 more")
+
+
+def test_what_another_run_has_done():
+    report = Report([Segment("a"), Segment("b", "1F"), Segment("c"), Segment("d")])
+    report.record(Outcome(report.segments[0]))
+    report.record(Outcome(report.segments[1], "skipped", "done"))
+    report.record(Outcome(report.segments[2], "failed", "no"))
+    assert keys_in(report.as_xcom()) == {"name:a", "id:1f"}
+    report.done_before = frozenset({"name:a"})
+    assert report.as_xcom()["done_before"] == [{"name": "a", "segment_id": None}]

@@ -157,7 +157,7 @@ class TestRunning:
 
     @pytest.mark.parametrize(
         ("seconds", "written"),
-        [(0.0, "0.0 s"), (9.9, "9.9 s"), (10.0, "10 s"), (59.4, "59 s"), (60.0, "1 min 0 s"), (7_385.2, "123 min 5 s")],
+        [(0.0, "0.0 s"), (9.9, "9.9 s"), (10.0, "10 s"), (59.4, "59 s"), (60.0, "1 min 0 s"), (7_385.2, "2 h 4 min")],
     )
     def test_how_long_it_took(self, monkeypatch, seconds, written):
         clock = Clock()
@@ -189,6 +189,20 @@ class TestKilling:
         assert len(called) < 500
         # Those under way were waited for, since they did not take long.
         assert len(report) == len(called)
+
+    def test_it_counts_after_the_calls_under_way(self):
+        """Or it says that 16 were not tried, and the summary in the next line 12."""
+        killed, all_called = threading.Event(), threading.Barrier(4)
+
+        def call(segment):
+            all_called.wait(60)
+            killed.set()
+            time.sleep(0.1)
+
+        run = BulkRun(call, report_of(16), concurrency=4, is_killed=killed.is_set)
+        with pytest.raises(KilledError, match="The task was killed. 12 segments were not tried."):
+            run.run(nothing, nothing)
+        assert "12 not tried" in run.summary()
 
     def test_a_call_that_hangs_is_not_waited_for(self):
         killed, let_go = threading.Event(), threading.Event()
@@ -287,15 +301,15 @@ def wait_until(is_so, seconds=60):
 
 class TestConnections:
     @pytest.mark.parametrize("concurrency", [1, 4, 16])
-    def test_no_more_than_calls_at_once(self, sandbox, concurrency):
+    def test_no_more_than_calls_at_once(self, concurrency):
         names = [f"camp_{number}" for number in range(200)]
-        for name in names:
-            sandbox.add_segment(name=name)
         report = Report(map(Segment, names))
-        with client_of(sandbox, retry=NO_RETRIES) as client:
+        with Sandbox(rate_limits=False) as sandbox, client_of(sandbox, retry=NO_RETRIES) as client:
+            for name in names:
+                sandbox.add_segment(name=name)
             BulkRun(lambda one: client.archive_segment(one.name), report, concurrency=concurrency).run(nothing, nothing)
-        assert len(report.of("succeeded")) == len(sandbox.requests) == 200
-        assert len({request.connection for request in sandbox.requests}) <= concurrency
+            assert len(report.of("succeeded")) == len(sandbox.requests) == 200
+            assert len({request.connection for request in sandbox.requests}) <= concurrency
 
     def test_the_client_keeps_as_many(self):
         assert _KEPT_CONNECTIONS >= MOST_CALLS_AT_ONCE

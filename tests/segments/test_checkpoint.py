@@ -39,6 +39,22 @@ class TestCheckpoint:
         again.clear()
         assert store == {}
 
+    def test_when_calls_were_sent(self):
+        store = Store()
+        checkpoint_of(store).save(["name:a"], [[1_700_000_000, 3]])
+        again = checkpoint_of(store)
+        again.load()
+        assert again.sent == [[1_700_000_000, 3]]
+
+    def test_what_a_deferral_takes_along(self):
+        packed = json.loads(
+            json.dumps(checkpoint_of(None).pack(["id:1f", "name:c"], [[second, 1] for second in range(2_000)]))
+        )
+        again = checkpoint_of(None)
+        assert again.read(packed) == ["id:1f", "name:c"]
+        assert len(again.sent) == 1_000
+        assert checkpoint_of(None, segments=ALL[:2]).read(packed) == []
+
     def test_nothing_to_clear(self):
         checkpoint_of(Store()).clear()
         checkpoint_of(None).clear()

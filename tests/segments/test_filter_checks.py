@@ -260,7 +260,7 @@ WRONG = [
     (
         {**timed(), "aggregation_attributes": EMPTY},
         "aggregation_attributes",
-        "An aggregation is a group with exactly one",
+        "An aggregation has exactly one condition",
     ),
     (aggregated(timed(type="before")), "aggregation_attributes", "An aggregation needs a bounded time"),
     (

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import unicodedata
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 
 import pendulum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
 from airflow_provider_moengage.segments.criteria import check_pattern, criteria_of
+from airflow_provider_moengage.segments.durations import _copies_keep_weeks
 from airflow_provider_moengage.segments.selection import MOST_ROWS, select
 from tests.any_values import ANY_CHARACTERS, ANYTHING, JSON_VALUES, TREACHEROUS_TEXTS, Case, cases, many, outcome_of
 
 NOW = pendulum.datetime(2026, 5, 31, 12)
 DAY = timedelta(days=1)
+needs_whole_durations = pytest.mark.skipif(
+    copy.deepcopy(pendulum.duration(weeks=1)) != timedelta(weeks=1),
+    reason="before pendulum 3.2 a copied Duration loses its weeks, and every Duration is refused",
+)
 
 
 def segment(name="camp", created_time="2026-01-01T00:00:00", **fields):
@@ -156,8 +164,8 @@ def test_runs_that_follow_each_other_select_each_segment_once():
     ("older_than", "before"),
     [
         (timedelta(days=90), "2026-03-02T12:00:00Z"),
-        (pendulum.duration(weeks=1), "2026-05-24T12:00:00Z"),
-        (pendulum.duration(months=3), "2026-02-28T12:00:00Z"),
+        pytest.param(pendulum.duration(weeks=1), "2026-05-24T12:00:00Z", marks=needs_whole_durations),
+        pytest.param(pendulum.duration(months=3), "2026-02-28T12:00:00Z", marks=needs_whole_durations),
         (pendulum.interval(NOW.subtract(days=2), NOW), "2026-05-29T12:00:00Z"),
         ("P90D", "2026-03-02T12:00:00Z"),
         ("P3M", "2026-02-28T12:00:00Z"),  # the calendar's, and February has no 31st
@@ -192,6 +200,28 @@ def test_as_of(as_of, moment):
     assert criteria.as_of.timezone_name == "UTC"
 
 
+@pytest.mark.parametrize("parameter", ["older_than", "newer_than"])
+def test_a_duration_that_may_have_lost_its_weeks_is_refused(monkeypatch, parameter):
+    """Before pendulum 3.2 Airflow's copy of default_args has 6 days of 90."""
+    month = pendulum.datetime(2026, 11, 1) - pendulum.datetime(2026, 10, 1)
+    monkeypatch.setattr("airflow_provider_moengage.segments.durations._copies_keep_weeks", lambda: False)
+    with pytest.raises(InvalidInputError, match=f"{parameter} is a pendulum Duration.*timedelta.*pendulum>=3.2"):
+        criteria_of(now=NOW, **{parameter: pendulum.duration(days=90)})
+    for age in (timedelta(days=90), "P90D", month):
+        criteria_of(now=NOW, **{parameter: age})
+
+
+def test_the_installed_pendulum_is_told_by_what_it_does():
+    """On older Airflows the matrix has a pendulum that loses weeks."""
+    assert _copies_keep_weeks() is (Version(version("pendulum")) >= Version("3.2"))
+
+
+@needs_whole_durations
+def test_a_duration_is_taken_where_a_copy_keeps_its_weeks():
+    assert criteria_of(now=NOW, older_than=copy.deepcopy(pendulum.duration(days=90))).before == NOW - 90 * DAY
+
+
+@needs_whole_durations
 def test_months_are_counted_in_utc():
     """July has begun in India, and in London it is still June: a month before June 30 is May 30."""
     criteria = criteria_of(
@@ -296,7 +326,11 @@ BAD_INPUT = [
     ),
     ({"older_than": timedelta(days=-1)}, "older_than must not be negative, unlike timedelta"),
     ({"older_than": timedelta.min}, "older_than must not be negative"),
-    ({"newer_than": pendulum.duration(months=-1)}, "newer_than must not be negative, unlike Duration"),
+    pytest.param(
+        {"newer_than": pendulum.duration(months=-1)},
+        "newer_than must not be negative, unlike Duration",
+        marks=needs_whole_durations,
+    ),
     ({"older_than": timedelta.max}, "older_than reaches back to before the year 1"),
     ({"newer_than": "P9999Y"}, "newer_than reaches back to before the year 1"),
     *(
@@ -339,6 +373,70 @@ def test_bad_input_is_one_sentence(criteria, sentence):
     assert sentence in str(caught.value)
     assert str(caught.value).isprintable()
     assert not caught.value.retryable
+
+
+SOME = [
+    aged(DAY, "promo_1"),
+    aged(2 * DAY, "promo_2"),
+    aged(3 * DAY, "camp", type="FILE", source="CSV Upload"),
+    aged(40 * DAY, "promo_old"),
+]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "left_out", "hint"),
+    [
+        ({"name_pattern": "promo_*", "older_than": "P90D"}, "name_pattern 1, older_than or as_of 3", None),
+        ({"name_pattern": "x*", "older_than": "P1D"}, "name_pattern 4, older_than or as_of 0", None),
+        ({"name_pattern": "promo_*", "newer_than": "PT1H"}, "name_pattern 1, newer_than 3", None),
+        ({"exclude_pattern": "*", "types": ["FILE"]}, "types 3, exclude_pattern 1", None),
+        ({"name": "promo_*"}, "name 4", "name is an exact name, and 'promo_*' reads like a glob"),
+        ({"name": "camp "}, "name 4", "name has a blank at its beginning or end: 'camp '."),
+        ({"name_pattern": "^promo_.*$"}, "name_pattern 4", "is a glob, and '^promo_.*$' reads like a regular"),
+        ({"name_pattern": r"promo_\d+"}, "name_pattern 4", "is a glob, and 'promo_"),
+        ({"name_pattern": "(promo|camp)*"}, "name_pattern 4", "is a glob, and '(promo|camp)*' reads like"),
+        ({"types": ["FILTER"]}, "types 4", "No segment meets types: those that are listed have ELASTIC_SEARCH, FILE."),
+        ({"sources": ["api"]}, "sources 4", "No segment meets sources: those that are listed have 'CSV Upload', API."),
+        ({"types": ["FILTER"], "name_pattern": "promo*"}, "name_pattern 1, types 3", "No segment meets types"),
+    ],
+)
+def test_what_has_left_out_how_many(criteria, left_out, hint):
+    selection = selection_of(SOME, **criteria)
+    _, counted = selection.lines()
+    assert counted == f"Left out, by one criterion after the other: {left_out}."
+    warnings = list(selection.warnings())
+    assert len(warnings) == (hint is not None)
+    assert hint is None or hint in warnings[0]
+
+
+def test_an_exact_name_that_the_server_does_not_have():
+    """It lists none then."""
+    selection = selection_of([], name="promo_*")
+    assert list(selection.lines()) == ["Selected 0 of 0 segments, created at any time."]
+    (hint,) = selection.warnings()
+    assert "reads like a glob" in hint
+
+
+def test_a_pattern_that_was_to_protect_and_is_no_glob():
+    (hint,) = selection_of(SOME, exclude_pattern="^promo_.*").warnings()
+    assert hint.startswith("exclude_pattern is a glob, and '^promo_.*' reads like a regular expression")
+    assert list(selection_of(SOME, exclude_pattern="promo_*").warnings()) == []
+
+
+@pytest.mark.parametrize(
+    ("criteria", "is_said"),
+    [
+        ({"older_than": "P2D"}, True),
+        ({"older_than": "P2D", "newer_than": "P100D"}, False),
+        ({"newer_than": "P100D"}, False),
+        ({"as_of": NOW}, False),
+        ({}, False),
+        ({"older_than": "P100D"}, False),  # of nothing there is nothing to say
+    ],
+)
+def test_a_selection_that_comes_again_every_week(criteria, is_said):
+    warnings = list(selection_of(SOME, **criteria).warnings())
+    assert [("no newer_than" in warning, "180 days" in warning) for warning in warnings] == [(True, True)] * is_said
 
 
 TEMPLATE = "If it comes from a template, look at what the template renders to."
@@ -457,7 +555,7 @@ class TestTable:
         segments = [aged(age * DAY, str(age)) for age in (1, 2, 4)]
         lines = list(selection_of(segments, **criteria).lines())
         assert lines[0] == summary
-        assert len(lines) == (1 if " 0 of " in summary else 2 + int(summary.split()[1]))
+        assert len(lines) == (2 if " 0 of " in summary else 2 + int(summary.split()[1]))
 
     def test_it_is_bounded(self):
         lines = list(selection_of([aged(DAY, f"{number:04}") for number in range(1_000)]).lines())
@@ -518,7 +616,7 @@ def test_any_selection(case: Case):
     order = [(selected.created, selected.name) for selected in selection.segments]
     assert order == sorted(order)
     assert len(created) == min(selection.matching, asked.get("limit", selection.matching))
-    # Never too young, whatever the time looks like; each time read again, by Python and not by pendulum.
+    # Never too young, whatever the time is; each time read again, by Python and not by pendulum.
     for selected in selection.segments:
         text = selected.created_time.replace("Z", "+00:00")
         again = datetime.fromisoformat(text) if text[4] == "-" and len(text) in (19, 26) else selected.created

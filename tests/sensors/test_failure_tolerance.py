@@ -112,7 +112,7 @@ class TestNeverMoreRequestsThanTheIntervalAllows:
         assert 500 <= max(naps) < 501
 
     def test_reschedule(self, sandbox, wanted, clock, run_dag, monkeypatch, figures):
-        """The interval is Airflow's own there; what is left to show is that no look sends twice."""
+        """The interval is Airflow's own there; what is left to show is that no poll sends twice."""
         short_timeouts(sandbox, monkeypatch)
         for fault in (fault for fault in FAULTS if "Retry-After" not in fault.get("headers", {})):
             sandbox.fail_next(**fault)
@@ -137,12 +137,11 @@ def sensor_dag(**arguments):
 
 @pytest.fixture
 def two_hours_between_pokes(clock, monkeypatch):
-    """Each poke is a process of its own in production: what it knows of the last ones is in Airflow's store."""
+    """Each poke is a process of its own in production: what it has of the last ones is in Airflow's store."""
     poke = SegmentExistsSensor.poke
 
     def poke_two_hours_later(self, context):
         clock.move(7_200)
-        self.__dict__.pop("_tolerance", None)
         return poke(self, context)
 
     monkeypatch.setattr(SegmentExistsSensor, "poke", poke_two_hours_later)
@@ -202,7 +201,7 @@ class TestGivingUp:
         assert not SegmentExistsSensor(task_id="wait", name="camp").poke(context).is_done
 
     @pytest.mark.parametrize("mode", LATER_MODES.values(), ids=LATER_MODES)
-    def test_the_same_trouble_is_said_once(self, sandbox, run_dag, mode):
+    def test_the_same_failure_is_said_once(self, sandbox, run_dag, mode):
         sandbox.add_segment(name="camp")
         sandbox.fail_next(5, status=503)
         sandbox.fail_next(2, status=429)
@@ -211,7 +210,7 @@ class TestGivingUp:
 
         assert run.states == {"wait": "success"}
         assert len(sandbox.requests) == 8
-        # Said at the first 503 and at the first 429. The worker of a deferrable sensor has already made the first look.
+        # Said at the first 503 and at the first 429. The worker of a deferrable sensor has already made the first poll.
         said = set(re.findall(r"failed polls in a row: (\d+)", run.log))
         assert said == ({"1", "5"} if "deferrable" in mode else {"1", "6"})
         assert "MoEngage answers again. Failed polls: " in run.log

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 @contextmanager
 def first_answer_held_back(url: str) -> Iterator[str]:
     """
-    Pass on what clients send to a server and what it answers, but for the answers on the first connection.
+    Pass on what clients send to a server and what it answers, until the first connection asks for a change.
+
+    From then on that connection hears nothing any more.
 
     :param url: the server's address.
     :return: the address to send to instead.
@@ -25,9 +27,12 @@ def first_answer_held_back(url: str) -> Iterator[str]:
         def handle(self) -> None:
             connections.append(self.request)
             with suppress(OSError), socket.create_connection((server.hostname, server.port)) as onward:
-                if self.request is not connections[0]:
-                    threading.Thread(target=_pass_on, args=(onward, self.request)).start()
-                _pass_on(self.request, onward)
+                is_held = threading.Event()
+                threading.Thread(target=_pass_on, args=(onward, self.request, is_held)).start()
+                while sent := self.request.recv(65_536):
+                    if self.request is connections[0] and not sent.startswith(b"GET "):
+                        is_held.set()
+                    onward.sendall(sent)
                 onward.shutdown(socket.SHUT_RDWR)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
@@ -43,7 +48,8 @@ def first_answer_held_back(url: str) -> Iterator[str]:
                     connection.shutdown(socket.SHUT_RDWR)
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _pass_on(source: socket.socket, target: socket.socket, is_held: threading.Event) -> None:
     with suppress(OSError):
-        while sent := source.recv(65_536):
-            target.sendall(sent)
+        while answered := source.recv(65_536):
+            if not is_held.is_set():
+                target.sendall(answered)

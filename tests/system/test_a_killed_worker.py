@@ -1,4 +1,4 @@
-"""Updates whose process is killed while MoEngage has their request."""
+"""Updates and creates whose process is killed while MoEngage has their request."""
 
 from __future__ import annotations
 
@@ -71,6 +71,51 @@ def test_an_update_is_killed_together_with_its_worker(airflow: RealAirflow, sand
     assert answers(sandbox) == [None, 200]
 
 
+def test_a_create_is_killed_before_moengage_has_carried_it_out(airflow: RealAirflow, sandbox):
+    sandbox.fail_next(method="POST", fault="silence")
+    with airflow.connection(CONN_ID, sandbox.connection):
+        run = start_create(airflow)
+        airflow.wait_until(lambda: answers(sandbox, "POST") == [None], "MoEngage has the request", 60)
+
+        airflow.kill_task(airflow.tasks("interrupted_create", run)["create"]["pid"])
+
+        assert_the_retry_leaves_one_segment(airflow, run, sandbox)
+    assert answers(sandbox, "POST") == [None, 201]
+
+
+def test_a_create_is_killed_after_moengage_has_carried_it_out(airflow: RealAirflow, sandbox):
+    with (
+        first_answer_held_back(sandbox.url) as url,
+        airflow.connection(CONN_ID, {**sandbox.connection, "host": url}),
+    ):
+        run = start_create(airflow)
+        airflow.wait_until(lambda: answers(sandbox, "POST") == [201], "MoEngage has carried it out", 60)
+
+        airflow.kill_task(airflow.tasks("interrupted_create", run)["create"]["pid"])
+
+        # The retry finds it, by its name and its definition.
+        assert_the_retry_leaves_one_segment(airflow, run, sandbox)
+    assert answers(sandbox, "POST") == [201]
+
+
+def start_create(airflow):
+    conf = {"name": NEW_NAME, "included_filters": NEW_FILTERS, "moengage_conn_id": CONN_ID}
+    return airflow.trigger("interrupted_create", conf=conf)
+
+
+def assert_the_retry_leaves_one_segment(airflow, run, sandbox):
+    def ended():
+        return airflow.states("interrupted_create", run)["create"] in {"success", "failed"}
+
+    airflow.wait_until(ended, "the retry ends", 120)
+    assert airflow.states("interrupted_create", run) == {"create": "success"}
+    assert airflow.tries("interrupted_create", run) == {"create": 2}
+    bystander, created = sandbox.segments
+    assert bystander["name"] == "bystander"
+    assert (created["name"], created["included_filters"]) == (NEW_NAME, NEW_FILTERS)
+    assert airflow.xcom("interrupted_create", run, "create")["id"] == created["id"]
+
+
 def start_update(airflow, segment):
     conf = {
         "segment_id": segment["id"],
@@ -81,9 +126,9 @@ def start_update(airflow, segment):
     return airflow.trigger("interrupted", conf=conf)
 
 
-def answers(sandbox):
-    """What MoEngage has answered to each update; None where it kept silent."""
-    return [request.status for request in sandbox.requests if request.method == "PATCH"]
+def answers(sandbox, method="PATCH"):
+    """What MoEngage has answered to each update, or create; None where it kept silent."""
+    return [request.status for request in sandbox.requests if request.method == method]
 
 
 def pid_of(airflow, run):

@@ -106,7 +106,7 @@ def test_the_loop_goes_on_while_the_server_takes_two_seconds(sandbox, figures):
 
 
 def test_a_silent_workspace_keeps_no_other_waiting(sandbox, monkeypatch):
-    """100 sensors look at a host that never answers; one looks at a workspace that does."""
+    """100 sensors poll a host that never answers; one polls a workspace that does."""
     sandbox.add_segment(name="camp", id=UNKNOWN_ID)
     with Sandbox() as silent:
         silent.fail_next(100, fault="silence")
@@ -151,7 +151,7 @@ def test_those_who_wait_for_ids_share_a_client_and_let_go_of_it(sandbox):
 
 
 @pytest.mark.parametrize("sandbox", ["seeds"], indirect=True)
-def test_the_first_look_of_a_process_imports_nothing_on_the_loop(sandbox):
+def test_the_first_poll_of_a_process_imports_nothing_on_the_loop(sandbox):
     """The HTTP libraries take a tenth of a second, once: in a thread."""
     sandbox.add_segment(name="camp")
     program = """
@@ -171,8 +171,8 @@ print(asyncio.run(wait())[0].payload["status"])
     assert "imported on the loop" not in ended.stdout
 
 
-def test_who_is_refused_with_a_key_of_before_looks_again(sandbox, monkeypatch):
-    """Two look at once when the key is rotated: the second finds the connection renewed already."""
+def test_who_is_refused_with_a_key_of_before_polls_again(sandbox, monkeypatch):
+    """Two poll at once when the key is rotated: the second finds the connection renewed already."""
     sandbox.add_segment(name="camp", id=UNKNOWN_ID)
     with Sandbox(api_key="old-key-of-the-workspace") as old:
         monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(old.connection))
@@ -202,7 +202,7 @@ def test_a_cancelled_wait_leaves_nothing_behind(sandbox, given):
         with suppress(asyncio.CancelledError):
             await waiting
         assert polling._pollers == {}
-        while polling_threads():  # noqa: ASYNC110 - each ends with the look that it is in
+        while polling_threads():  # noqa: ASYNC110 - each ends with the poll that it is in
             await asyncio.sleep(0.01)
 
     asyncio.run(cancel_in_the_middle())

@@ -34,7 +34,7 @@ async def cancel(tasks):
     await asyncio.wait(tasks)
 
 
-def looked_at(sandbox):
+def ids_of(sandbox):
     return [request.path.rsplit("/", 1)[1] for request in sandbox.requests]
 
 
@@ -47,13 +47,13 @@ def most_within(period, requests):
     return max(bisect_left(times, time + period) - index for index, time in enumerate(times))
 
 
-def test_within_the_limits_and_all_in_turn(sandbox, clock, figures, caplog):
-    """300 ask for 3,600 looks an hour."""
+def test_within_the_limits_and_all_of_them(sandbox, clock, figures, caplog):
+    """300 ask for 3,600 polls an hour."""
 
     async def wait():
         waiting = waiting_for(IDS)
         await asyncio.sleep(6 * HOUR)
-        assert not [task.result() for task in waiting if task.done()], "to wait for one's turn is no trouble"
+        assert not [task.result() for task in waiting if task.done()], "to queue is no failure"
         await cancel(waiting)
 
     virtual_time.run(wait(), clock)
@@ -61,16 +61,16 @@ def test_within_the_limits_and_all_in_turn(sandbox, clock, figures, caplog):
     assert 429 not in statuses(sandbox)
     assert most_within(timedelta(minutes=1), sandbox.requests) <= 100
     assert most_within(timedelta(hours=1), sandbox.requests) <= 1_000
-    looked = looked_at(sandbox)
-    assert len(looked) > 1_500
-    for begin in range(0, len(looked) - len(IDS), len(IDS)):
-        assert sorted(looked[begin : begin + len(IDS)]) == IDS, "none is looked at twice before all others"
+    polled = ids_of(sandbox)
+    assert len(polled) > 1_500
+    for begin in range(0, len(polled) - len(IDS), len(IDS)):
+        assert sorted(polled[begin : begin + len(IDS)]) == IDS, "none is polled for twice before all others"
     assert sum("they are made one after another" in record.getMessage() for record in caplog.records) == 1
-    figures.add("looks by id that took turns, none of them refused", len(looked))
+    figures.add("polls by id that queued, none of them refused", len(polled))
 
 
 def test_by_name_too_where_no_stream_is_shared(sandbox, clock):
-    """Before Airflow 3.3 each looks for itself."""
+    """Before Airflow 3.3 each polls for itself."""
 
     async def wait():
         triggers = (SegmentExistsTrigger(name=f"camp {number}") for number in range(100))
@@ -85,7 +85,7 @@ def test_by_name_too_where_no_stream_is_shared(sandbox, clock):
     assert set(Counter(request.query for request in sandbox.requests).values()) <= {3, 4}
 
 
-def test_who_looks_as_often_as_he_may_is_not_slowed_down(sandbox, clock, caplog):
+def test_who_polls_as_often_as_he_may_is_not_slowed_down(sandbox, clock, caplog):
     async def wait():
         waiting = waiting_for(IDS[:10])
         await asyncio.sleep(3 * HOUR)
@@ -99,7 +99,7 @@ def test_who_looks_as_often_as_he_may_is_not_slowed_down(sandbox, clock, caplog)
     assert all(timedelta(seconds=300) <= later - earlier < timedelta(seconds=302) for earlier, later in pairwise(times))
 
 
-def test_who_leaves_the_queue_takes_no_turn(sandbox, clock):
+def test_who_leaves_the_queue_is_not_polled_for(sandbox, clock):
     """As a task's timeout does."""
     sandbox.add_segment(name="camp", id=IDS[-1])
 
@@ -113,7 +113,7 @@ def test_who_leaves_the_queue_takes_no_turn(sandbox, clock):
 
     virtual_time.run(wait(), clock)
 
-    assert set(looked_at(sandbox)) == {*IDS[:30], IDS[-1]}
+    assert set(ids_of(sandbox)) == {*IDS[:30], IDS[-1]}
     assert len(sandbox.requests) == 31
 
 
@@ -131,15 +131,15 @@ def test_what_others_have_spent_is_waited_for(sandbox, clock):
 
     virtual_time.run(wait(), clock)
 
-    looked = looked_at(sandbox)
+    polled = ids_of(sandbox)
     assert 429 not in statuses(sandbox)
-    assert looked[:100] == [UNKNOWN_ID] * 100
-    assert sorted(looked[100:]) == IDS[:20]
+    assert polled[:100] == [UNKNOWN_ID] * 100
+    assert sorted(polled[100:]) == IDS[:20]
     assert sandbox.requests[100].time - sandbox.requests[0].time >= timedelta(seconds=60)
 
 
 @pytest.mark.parametrize("fault", [{"fault": "reset"}, {"status": 429}])
-def test_trouble_passes_the_turn_on(sandbox, clock, fault):
+def test_a_failure_lets_the_next_in_the_queue_poll(sandbox, clock, fault):
     sandbox.fail_next(30, **fault)
 
     async def wait():
@@ -150,6 +150,6 @@ def test_trouble_passes_the_turn_on(sandbox, clock, fault):
 
     virtual_time.run(wait(), clock)
 
-    looked = Counter(request.path for request in sandbox.requests)
-    assert len(looked) == 40
-    assert max(looked.values()) - min(looked.values()) <= 1
+    polled = Counter(request.path for request in sandbox.requests)
+    assert len(polled) == 40
+    assert max(polled.values()) - min(polled.values()) <= 1

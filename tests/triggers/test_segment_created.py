@@ -46,7 +46,7 @@ async def watching(pattern="camp_*", store=None, interval=0.02):
 
     async def collect():
         async for event in trigger.run():
-            payloads.append(event.payload)  # noqa: PERF401 - others look at it meanwhile
+            payloads.append(event.payload)  # noqa: PERF401 - others read it meanwhile
 
     running = asyncio.create_task(collect())
     try:
@@ -65,8 +65,8 @@ async def until(happened):
         await asyncio.sleep(0.005)
 
 
-async def looked(sandbox):
-    """Wait until a look that began after now has been thought about: the next is made afterwards."""
+async def polled(sandbox):
+    """Wait until a poll that began after now has been thought about: the next is made afterwards."""
     before = len(sandbox.requests)
     await until(lambda: len(sandbox.requests) >= before + 3)
 
@@ -82,13 +82,13 @@ class TestFires:
 
         async def create_some():
             async with watching() as payloads:
-                await looked(sandbox)
+                await polled(sandbox)
                 assert payloads == []
                 segment = sandbox.add_segment(name="camp_new")
                 sandbox.add_segment(name="other")
                 sandbox.add_segment(name="Camp_upper")
                 await until(lambda: payloads)
-                await looked(sandbox)
+                await polled(sandbox)
                 assert payloads == [
                     {
                         "name": "camp_new",
@@ -121,8 +121,8 @@ class TestFires:
 
         asyncio.run(wait())
 
-    def test_what_is_created_before_the_first_look(self, sandbox):
-        """The first look comes an interval after the start."""
+    def test_what_is_created_before_the_first_poll(self, sandbox):
+        """The first poll comes an interval after the start."""
         sandbox.add_segment(name="camp_new")
 
         async def wait():
@@ -138,16 +138,16 @@ class TestFires:
 
         async def wait():
             async with watching() as payloads:
-                await looked(sandbox)
+                await polled(sandbox)
                 segment = sandbox.add_segment(name="camp_new")
                 await until(lambda: payloads)
                 sandbox.fail_next(2, status=200, body=NOTHING)
-                await looked(sandbox)
+                await polled(sandbox)
                 with client_of(sandbox) as client:
                     client.archive_segment("camp_new", segment["id"])
                     client.unarchive_segment("camp_new", segment["id"])
                     client.unarchive_segment("camp_archived")
-                await looked(sandbox)
+                await polled(sandbox)
                 assert names(payloads) == ["camp_new"]
 
         asyncio.run(wait())
@@ -159,7 +159,7 @@ class TestFires:
         async def wait():
             async with watching() as payloads:
                 await until(lambda: not sandbox.pending_faults)
-                await looked(sandbox)
+                await polled(sandbox)
                 assert payloads == []
 
         with caplog.at_level(logging.WARNING):
@@ -168,7 +168,7 @@ class TestFires:
         assert warning.startswith("The segment camp_odd (id x) is not selected, since its name, its id or its created")
 
 
-class TestTrouble:
+class TestFailures:
     def test_goes_on_whatever_happens(self, sandbox, caplog):
         sandbox.fail_next(2, status=503)
         sandbox.fail_next(fault="reset")
@@ -222,9 +222,9 @@ class TestTrouble:
 
         async def mend():
             async with watching() as payloads:
-                await looked(sandbox)
+                await polled(sandbox)
                 monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
-                await looked(sandbox)
+                await polled(sandbox)
                 assert {request.path for request in sandbox.requests} == {"/elsewhere/v3/custom-segments"}
                 clock.move(61)
                 sandbox.add_segment(name="camp_new")
@@ -251,9 +251,9 @@ class TestTrouble:
         async def wait():
             async with watching() as payloads:
                 for _ in range(2):
-                    await looked(sandbox)
+                    await polled(sandbox)
                     clock.move(6 * 3_600)
-                    await looked(sandbox)
+                    await polled(sandbox)
                 sandbox.clear_faults()
                 sandbox.add_segment(name="camp_new")
                 await until(lambda: payloads)
@@ -293,7 +293,7 @@ class Comms:
 
 
 class Supervisor(Comms):
-    """Stands in for all of the triggerer but its loop. Answers in turn, and once keeps the loop waiting for long."""
+    """Stands in for all of the triggerer but its loop. Answers one by one, and once keeps the loop waiting for long."""
 
     def __init__(self):
         super().__init__()
@@ -373,15 +373,15 @@ class TestRestart:
             sandbox.add_segment(name="camp_meanwhile", age=timedelta(days=5))
             async with watching(store=store_of("asset")) as payloads:
                 await until(lambda: payloads)
-                await looked(sandbox)
+                await polled(sandbox)
                 assert names(payloads) == ["camp_meanwhile"]
             async with watching(store=store_of("asset")) as payloads:
-                await looked(sandbox)
+                await polled(sandbox)
                 assert payloads == []
 
         asyncio.run(restart())
 
-    def test_the_watch_begins_when_it_begins_and_not_with_its_first_look(self, sandbox, comms, clock):
+    def test_the_watch_begins_when_it_begins_and_not_with_its_first_poll(self, sandbox, comms, clock):
         async def restart():
             async with watching(store=store_of("asset"), interval=3_600):
                 await until(lambda: comms.kept)
@@ -397,11 +397,11 @@ class TestRestart:
     def test_without_a_store_each_start_is_a_new_watch(self, sandbox, clock):
         async def restart():
             async with watching():
-                await looked(sandbox)
+                await polled(sandbox)
             sandbox.add_segment(name="camp_meanwhile")
             clock.sleep(600)
             async with watching() as payloads:
-                await looked(sandbox)
+                await polled(sandbox)
                 assert payloads == []
 
         asyncio.run(restart())
@@ -425,7 +425,7 @@ class TestRestart:
                         kept_when_fired.append(len(known_ids(comms)))
             async with watching(store=store_of("asset")) as payloads:
                 await until(lambda: payloads)
-                await looked(sandbox)
+                await polled(sandbox)
                 assert [payload["segment_id"] for payload in payloads] == ids[5:]
 
         asyncio.run(restart())
@@ -441,7 +441,7 @@ class TestRestart:
                 await until(lambda: known_ids(comms) == {segment["id"]})
                 assert names(payloads) == ["camp_new"]
             async with watching(store=store_of("asset")) as payloads:
-                await looked(sandbox)
+                await polled(sandbox)
                 assert payloads == []
 
         asyncio.run(restart())
@@ -504,7 +504,7 @@ class TestRestart:
                 segment = sandbox.add_segment(name="camp_new")
                 await until(lambda: known_ids(comms) == {segment["id"]})
             async with watching(store=store_of("asset"), interval=0.03) as payloads:
-                await looked(sandbox)
+                await polled(sandbox)
                 assert payloads == []
 
         asyncio.run(watch())
@@ -512,10 +512,10 @@ class TestRestart:
     def test_writes_only_when_something_is_new(self, sandbox, comms):
         async def watch():
             async with watching(store=store_of("asset")):
-                await looked(sandbox)
+                await polled(sandbox)
                 segment = sandbox.add_segment(name="other")
                 await until(lambda: known_ids(comms) == {segment["id"]})
-                await looked(sandbox)
+                await polled(sandbox)
 
         asyncio.run(watch())
         assert comms.asked == ["GetAssetStateStoreByName", *["SetAssetStateStoreByName"] * 2]
@@ -528,14 +528,14 @@ class TestRestart:
             second = sandbox.add_segment(name="camp_second")["id"]
             comms.down = True
             async with watching(store=store_of("asset")) as payloads:
-                await looked(sandbox)
+                await polled(sandbox)
                 assert payloads == []
                 comms.down = False
                 await until(lambda: known_ids(comms) == {first, second})
                 comms.down = True
                 third = sandbox.add_segment(name="camp_third")["id"]
                 await until(lambda: len(payloads) == 2)
-                await looked(sandbox)
+                await polled(sandbox)
                 comms.down = False
                 await until(lambda: known_ids(comms) == {first, second, third})
                 assert names(payloads) == ["camp_second", "camp_third"]
@@ -561,7 +561,7 @@ class TestRestart:
             async with watching(store=store_of("asset", "another")) as payloads:
                 sandbox.add_segment(name="camp_new")
                 await until(lambda: payloads)
-                await looked(sandbox)
+                await polled(sandbox)
                 assert names(payloads) == ["camp_new"]
 
         asyncio.run(watch())

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 
 import pytest
 
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
+from tests import virtual_time
 from tests.support import NOTHING
 
 
@@ -39,8 +41,8 @@ class TestAlone:
         assert event == {"status": "failed", "message": event["message"]}
         assert "its login (Workspace ID) is missing" in event["message"]
 
-    def test_sleeps_before_it_looks(self, sandbox):
-        """The sensor has just looked, and an event that comes at once can fail the task that defers."""
+    def test_sleeps_before_it_polls(self, sandbox):
+        """The sensor has just polled, and an event that comes at once can fail the task that defers."""
         sandbox.add_segment(name="camp")
 
         async def wait_a_little():
@@ -69,9 +71,9 @@ class TestSerialized:
         assert list(arguments) == ["segment_id", "name", "moengage_conn_id", "poll_interval"]
 
 
-class TestTrouble:
+class TestFailures:
     def test_a_connection_that_cannot_be_read_for_a_while(self, sandbox, monkeypatch):
-        """Airflow says so of a failing secrets backend too: the connection was there when the sensor looked."""
+        """Airflow says so of a failing secrets backend too: the connection was there when the sensor polled."""
         sandbox.add_segment(name="camp")
         lookups = []
         aget_client = MoEngageHook.aget_client
@@ -87,7 +89,7 @@ class TestTrouble:
         assert len(lookups) == 3
 
     def test_whatever_goes_wrong_is_not_yet(self, sandbox, monkeypatch):
-        """Airflow's own API may hiccup while a connection is looked up; the wait goes on."""
+        """Airflow's own API may hiccup while a connection is read; the wait goes on."""
         sandbox.add_segment(name="camp")
         lookups = []
 
@@ -111,15 +113,38 @@ class TestTrouble:
         asyncio.run(wait_a_little())
         assert len(sandbox.requests) == 1
 
-    def test_never_looks_twice_a_second(self, sandbox, monkeypatch):
-        monkeypatch.setattr("airflow_provider_moengage.triggers.polling.SHORTEST_INTERVAL", 3_600)
+    def test_a_connection_that_the_triggerer_has_never_read(self, sandbox, monkeypatch, caplog):
+        """A team's connection cannot be read in its triggerer; that it cannot "any more" would be wrong."""
+        sandbox.add_segment(name="camp")
+        sandbox.fail_next(status=401)
+        aget_client = MoEngageHook.aget_client
+        reads = iter(["not_there", "moengage_default", "not_there", "moengage_default"])
 
-        async def wait_a_little():
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(first_event(SegmentExistsTrigger(name="camp", poll_interval=0).run()), 0.05)
+        async def read(self):
+            self.moengage_conn_id = next(reads, "moengage_default")
+            return await aget_client(self)
 
-        asyncio.run(wait_a_little())
-        assert sandbox.requests == []
+        monkeypatch.setattr(MoEngageHook, "aget_client", read)
+        trigger = SegmentExistsTrigger(name="camp", poll_interval=0)
+        monkeypatch.setattr(type(trigger), "_log", logging.getLogger("wait"), raising=False)
+        event = asyncio.run(first_event(trigger.run()))
+        assert event["status"] == "failed"  # the 401, at a time when nobody can say whether there is a new key
+        (said,) = [record.getMessage() for record in caplog.records if "Could not poll" in record.getMessage()]
+        assert "The triggerer cannot read the connection" in said
+        assert "--team-name" in said
+        assert "any more" not in said
+
+    def test_the_object_of_a_wait_that_failed_waits_anew(self, sandbox, monkeypatch, clock):
+        """Six hours of failures belong to the wait that met them."""
+        trigger = SegmentExistsTrigger(name="camp", poll_interval=7_200)
+
+        async def wait():
+            return await first_event(trigger.run())
+
+        sandbox.fail_next(5, status=502)
+        assert virtual_time.run(wait(), clock)["status"] == "gave_up"
+        sandbox.add_segment(name="camp")
+        assert virtual_time.run(wait(), clock)["status"] == "found"
 
     def test_a_task_keeps_its_queue(self):
         assert SegmentExistsTrigger(name="camp").supports_triggerer_queue is True

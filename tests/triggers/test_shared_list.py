@@ -1,4 +1,4 @@
-"""Looks that pile up while somebody takes his time over one."""
+"""Polls that pile up while somebody takes his time over one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_moengage.triggers.shared_list import newest
 
 
-async def looks(count, taken):
+async def polls(count, taken):
     for number in range(count):
         await asyncio.sleep(0)
         taken.append(number)
@@ -19,7 +19,7 @@ async def looks(count, taken):
 def test_who_is_slow_gets_the_newest_and_nothing_piles_up():
     async def slowly():
         seen = []
-        async for number in newest(looks(1_000, [])):
+        async for number in newest(polls(1_000, [])):
             seen.append(number)
             for _ in range(1_100):
                 await asyncio.sleep(0)
@@ -30,7 +30,7 @@ def test_who_is_slow_gets_the_newest_and_nothing_piles_up():
 
 def test_who_is_quick_misses_nothing():
     async def quickly():
-        return [number async for number in newest(looks(10, []))]
+        return [number async for number in newest(polls(10, []))]
 
     assert asyncio.run(quickly()) == list(range(10))
 
@@ -50,10 +50,10 @@ def test_what_ends_the_stream_is_raised():
     assert seen == [1]
 
 
-def test_who_leaves_stops_the_looks():
+def test_who_leaves_stops_the_polls():
     async def leave():
         taken = []
-        stream = newest(looks(1_000, taken))
+        stream = newest(polls(1_000, taken))
         await anext(stream)
         await stream.aclose()
         before = len(taken)

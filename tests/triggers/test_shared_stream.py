@@ -118,7 +118,7 @@ def test_only_the_names_that_are_there(sandbox):
     ],
 )
 def test_an_odd_segment_disturbs_nobody(sandbox, body):
-    """What one segment looks like must not fail the tasks that wait for others, nor stop a triggerer."""
+    """However odd one segment is, it must not fail the tasks that wait for others, nor stop a triggerer."""
     sandbox.fail_next(status=200, body=body)
     (event,) = asyncio.run(wait_together([SegmentExistsTrigger(name="camp", poll_interval=0.05)]))
     assert event["segment"]["name"] == "camp"

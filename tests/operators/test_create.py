@@ -1,0 +1,316 @@
+"""Create a segment, or bring it up to date; what an update says of what it changes: without a DAG run."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+
+from airflow_provider_moengage.assets.segments import create_asset
+from airflow_provider_moengage.operators.segments import CreateSegmentOperator, UpdateSegmentOperator
+from airflow_provider_moengage.sandbox import Sandbox
+from tests.support import UNKNOWN_ID, filters, new_dag
+
+PUNE, AGRA = filters(["Pune"]), filters(["Agra"])
+
+
+@pytest.fixture
+def today(monkeypatch):
+    """A server that shows definitions, as those of today do."""
+    with Sandbox(dialect="today") as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
+        yield sandbox
+
+
+def create(included=PUNE, **arguments):
+    return CreateSegmentOperator(task_id="create", name="camp", included_filters=included, **arguments)
+
+
+def methods(sandbox):
+    return [request.method for request in sandbox.requests]
+
+
+def refusal_of(operator, context=None):
+    with pytest.raises(AirflowFailException) as caught:
+        operator.execute(context or {})
+    return str(caught.value)
+
+
+class TestCreate:
+    def test_a_new_one(self, sandbox, log):
+        operator = create(excluded_filters=AGRA)
+        segment = operator.execute({})
+        (made,) = sandbox.segments
+        assert (segment["id"], segment["name"]) == (made["id"], "camp")
+        assert (made["included_filters"], made["excluded_filters"]) == (PUNE, AGRA)
+        assert methods(sandbox) == ["POST"]
+        assert operator.segment_page.endswith(made["id"])
+        said = log()
+        assert f"Created the segment 'camp' ({made['id']})." in said
+        assert "Included: 1 filter: City (in)." in said
+        assert "Pune" not in said
+
+    @pytest.mark.parametrize("if_exists", ["skip", "update"])
+    def test_one_that_is_not_there_yet(self, sandbox, if_exists):
+        create(if_exists=if_exists).execute({})
+        assert methods(sandbox) == ["GET", "POST"]
+
+    def test_a_taken_name_fails(self, sandbox):
+        segment_id = sandbox.add_segment(name="camp", included_filters=PUNE)["id"]
+        assert "The name is taken" in refusal_of(create())
+        assert sandbox.segments[0]["id"] == segment_id
+        assert len(sandbox.segments) == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"name": "a:b"}, "name has the character : at position 2"),
+            ({"if_exists": "replace"}, 'if_exists must be "fail", "skip" or "update", not str'),
+            ({"included_filters": {"filters": []}}, 'included_filters needs the key "filter_operator"'),
+            ({"validate_filters": "no"}, "validate_filters must be True or False"),
+            ({"allow_empty_values": 1}, "allow_empty_values must be True or False"),
+        ],
+    )
+    def test_bad_input(self, sandbox, arguments, sentence):
+        operator = CreateSegmentOperator(**{"task_id": "it", "name": "camp", "included_filters": PUNE, **arguments})
+        assert sentence in refusal_of(operator)
+        assert sandbox.requests == []
+
+    def test_a_long_limit_defers(self, sandbox):
+        sandbox.fail_next(status=429, headers={"Retry-After": "600"})
+        with pytest.raises(TaskDeferred):
+            create(deferrable=True).execute({})
+
+    def test_an_outlet_of_a_segment_that_is_not_there(self, sandbox):
+        asset = create_asset(workspace_id=sandbox.connection["login"], segment_id=UNKNOWN_ID)
+        assert "There is no segment 'camp' yet" in refusal_of(create(outlets=[asset]))
+        assert "POST" not in methods(sandbox)
+
+    def test_an_outlet_hears_what_was_done(self, today):
+        segment_id = today.add_segment(name="camp", included_filters=AGRA)["id"]
+        asset = create_asset(workspace_id=today.connection["login"], segment_id=segment_id)
+        for action in ("update", "none"):
+            event = SimpleNamespace(extra={})
+            create(if_exists="update", outlets=[asset]).execute({"outlet_events": {asset: event}})
+            assert (event.extra["action"], event.extra["segment_id"]) == (action, segment_id)
+
+    def test_a_dry_run_says_so_to_its_outlet(self, today, log):
+        segment_id = today.add_segment(name="camp", included_filters=AGRA)["id"]
+        asset = create_asset(workspace_id=today.connection["login"], segment_id=segment_id)
+        event = SimpleNamespace(extra={})
+        create(if_exists="update", outlets=[asset], dry_run=True).execute({"outlet_events": {asset: event}})
+        assert (event.extra["action"], event.extra["dry_run"]) == ("none", True)
+        assert "Airflow makes the events of the task's outlets all the same" in log()
+
+    def test_moengages_own_templates_pass(self):
+        native = "{{MoeUserAttribute['lifetime_value']}}"
+        with new_dag("native"):
+            operator = create(filters([native, "{{ ds }}"]))
+        operator.render_template_fields({"ds": "2026-11-02"})
+        assert operator.included_filters == filters([native, "2026-11-02"])
+
+
+class TestSkip:
+    def test_the_same_definition(self, today, log):
+        segment_id = today.add_segment(name="camp", included_filters=PUNE)["id"]
+        assert create(if_exists="skip").execute({})["id"] == segment_id
+        assert methods(today) == ["GET", "GET"]
+        assert "Its definition is the one that was asked for" in log()
+
+    def test_another_definition(self, today, log):
+        today.add_segment(name="camp", included_filters=AGRA)
+        assert create(if_exists="skip").execute({})["included_filters"] == AGRA
+        said = log()
+        assert "Its definition is another one than was asked for" in said
+        assert "with other values or options: City (in)" in said
+        assert "GET" in methods(today)
+        assert len(today.requests) == 2
+
+    def test_a_server_that_does_not_show_it(self, sandbox, log):
+        sandbox.add_segment(name="camp", included_filters=PUNE)
+        create(if_exists="skip").execute({})
+        assert len(sandbox.requests) == 2
+        assert "whether it is archived MoEngage does not show" in log()
+
+
+class TestUpsert:
+    def test_nothing_is_sent_when_it_is_the_same(self, today):
+        today.add_segment(name="camp", included_filters=PUNE)
+        create(if_exists="update").execute({})
+        assert methods(today) == ["GET", "GET"]
+
+    def test_another_definition(self, today, log):
+        segment_id = today.add_segment(name="camp", included_filters=AGRA)["id"]
+        assert create(if_exists="update").execute({})["id"] == segment_id
+        assert today.segments[0]["included_filters"] == PUNE
+        assert today.requests[-1].json == {"included_filters": PUNE}
+        said = log()
+        assert f"Updated the segment 'camp' ({segment_id}), which was there." in said
+        assert "Agra" not in said
+        assert "Pune" not in said
+
+    def test_exclusions_that_are_not_wanted_any_more_go(self, today):
+        today.add_segment(name="camp", included_filters=PUNE, excluded_filters=AGRA)
+        create(if_exists="update").execute({})
+        assert not (today.segments[0].get("excluded_filters") or {}).get("filters")
+        create(if_exists="update").execute({})
+        assert methods(today).count("PATCH") == 1
+
+    def test_a_server_that_shows_no_definition(self, monkeypatch):
+        with Sandbox(dialect="seeds") as sandbox:
+            monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
+            sandbox.add_segment(name="camp", included_filters=AGRA)
+            create(if_exists="update").execute({})
+            assert sandbox.segments[0]["included_filters"] == PUNE
+
+    def test_an_archived_one_says_so(self, sandbox):
+        segment_id = sandbox.add_segment(name="camp", included_filters=AGRA, archived=True)["id"]
+        message = refusal_of(create(if_exists="update"))
+        assert f"The segment 'camp' is there ({segment_id}), and archived, or of a kind that cannot" in message
+        assert "UnarchiveSegmentOperator" in message
+
+    def test_one_that_is_made_meanwhile(self, today, monkeypatch):
+        """Between the look and the call."""
+        looks = []
+        find = CreateSegmentOperator.find_target
+
+        def find_and_be_overtaken(operator, client):
+            target = find(operator, client)
+            if not looks:
+                today.add_segment(name="camp", included_filters=AGRA)
+            looks.append(target)
+            return target
+
+        monkeypatch.setattr(CreateSegmentOperator, "find_target", find_and_be_overtaken)
+        create(if_exists="update").execute({})
+        assert today.segments[0]["included_filters"] == PUNE
+        assert len(today.segments) == 1
+
+
+class TestRetry:
+    """A task that was killed after MoEngage has created the segment meets it in its retry."""
+
+    RETRY: ClassVar = {"ti": SimpleNamespace(try_number=2, task_id="create", xcom_push=lambda **_: None)}
+
+    def test_it_is_taken_for_ours(self, today, log):
+        segment_id = today.add_segment(name="camp", included_filters=PUNE)["id"]
+        assert create().execute(self.RETRY)["id"] == segment_id
+        assert "POST" not in methods(today)
+        assert "An earlier try of this task has created the segment 'camp'" in log()
+
+    def test_another_one_is_not(self, today):
+        today.add_segment(name="camp", included_filters=AGRA)
+        assert "The name is taken" in refusal_of(create(), self.RETRY)
+
+    @pytest.mark.parametrize("hours", [-1, 1])
+    def test_one_that_does_not_show_its_definition_is_taken_by_its_time(self, monkeypatch, hours):
+        with Sandbox(dialect="seeds") as sandbox:
+            monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
+            sandbox.add_segment(name="camp", included_filters=PUNE)
+            run = SimpleNamespace(start_date=sandbox.now + timedelta(hours=hours))
+            if hours < 0:
+                create().execute({**self.RETRY, "dag_run": run})
+                assert "POST" not in methods(sandbox)
+            else:
+                assert "It may be the one that an earlier try" in refusal_of(create(), {**self.RETRY, "dag_run": run})
+
+
+class TestDryRun:
+    def test_of_a_new_one(self, sandbox):
+        assert create(dry_run=True).execute({}) == {
+            "dry_run": True,
+            "action": "create",
+            "name": "camp",
+            "segment_id": None,
+            "changes": ["Included: 1 filter: City (in)."],
+        }
+        assert sandbox.segments == []
+
+    @pytest.mark.parametrize(("if_exists", "there", "action"), [
+        ("skip", AGRA, "none"), ("update", PUNE, "none"), ("update", AGRA, "update"),
+    ])  # fmt: skip
+    def test_of_one_that_is_there(self, today, if_exists, there, action):
+        segment_id = today.add_segment(name="camp", included_filters=there)["id"]
+        answer = create(if_exists=if_exists, dry_run=True).execute({})
+        assert (answer["action"], answer["segment_id"]) == (action, segment_id)
+        assert bool(answer["changes"]) == (there is AGRA)
+        assert today.segments[0]["included_filters"] == there
+
+    def test_of_a_taken_name(self, sandbox):
+        sandbox.add_segment(name="camp")
+        assert "The name is taken" in refusal_of(create(dry_run=True))
+
+
+class TestFiltersAreChecked:
+    WRONG: ClassVar = {
+        "filter_operator": "and",
+        "filters": [
+            {"filter_type": "user_attributes", "name": "City", "data_type": "string", "operator": "equals", "value": 1},
+            {"filter_type": "user_attributes", "name": "City", "data_type": "string", "operator": "in", "value": []},
+        ],
+    }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "operator",
+        [
+            create,
+            lambda **arguments: UpdateSegmentOperator(
+                task_id="it", segment_id=UNKNOWN_ID, included_filters=PUNE, **arguments
+            ),
+        ],
+    )
+    def test_all_places_at_once(self, sandbox, operator):
+        message = refusal_of(operator(excluded_filters=self.WRONG))
+        assert "excluded_filters.filters[0].operator: " in message
+        assert "excluded_filters.filters[1].value: The list is empty" in message
+        assert sandbox.requests == []
+
+    def test_there_is_room_for_as_many_as_there_are(self, sandbox, log):
+        """The log has them all, the error as many as fit into its message."""
+        wrong = {"filter_operator": "and", "filters": [self.WRONG["filters"][1]] * 40}
+        message = refusal_of(create(wrong))
+        assert message.startswith("MoEngage would refuse these filters, and nothing was sent")
+        assert re.search(r" And \d+ more, in the log\.$", message)
+        assert "included_filters.filters[39].value: The list is empty" in log()
+
+    def test_no_filter_at_all(self, sandbox):
+        """A query without rows, as the whole of who is in it."""
+        message = refusal_of(create({"filter_operator": "and", "filters": []}))
+        assert "included_filters.filters: The list is empty" in message
+        assert sandbox.requests == []
+
+    def test_an_empty_list_that_is_meant(self, sandbox):
+        create(filters([]), allow_empty_values=True).execute({})
+        assert len(sandbox.segments) == 1
+
+    def test_not_at_all(self, sandbox):
+        """MoEngage is asked then, whatever it says."""
+        with suppress(AirflowFailException):
+            create(self.WRONG, validate_filters=False).execute({})
+        assert methods(sandbox) == ["POST"]
+
+
+class TestWhatAnUpdateChanges:
+    def test_by_name_and_never_by_value(self, today, log):
+        def double(name, value):
+            return {"filter_type": "user_attributes", "name": name, "data_type": "double", "operator": "lessThan",
+                    "value": value}  # fmt: skip
+
+        before = {"filter_operator": "and", "filters": [*PUNE["filters"], double("LTV", 70_001)]}
+        after = {"filter_operator": "and", "filters": [*AGRA["filters"], double("Age", 70_002)]}
+        segment_id = today.add_segment(name="camp", included_filters=before)["id"]
+
+        UpdateSegmentOperator(task_id="it", segment_id=segment_id, included_filters=after).execute({})
+
+        said = log()
+        assert (
+            "Included: 2 filters before, 2 after; new: Age (lessThan); gone: LTV (lessThan); with other values or "
+            "options: City (in)."
+        ) in said
+        assert not any(value in said for value in ("Pune", "Agra", "70001", "70002", "It is now"))
