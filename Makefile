@@ -25,8 +25,8 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 	@exec $(BIN)/python -m demo.playground
 
 ##@ Test
-test: .venv/ready  ## run all tests, and name the ten slowest
-	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup --durations 10
+test: .venv/ready  ## run all tests, and name the ten slowest; OPTIONS=tests/client
+	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup --durations 10 $(OPTIONS)
 
 test-fast: .venv/ready  ## run the tests that need nothing but this process, in half a minute; OPTIONS=tests/client
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 10 -m 'not slow and not hypothesis' $(OPTIONS)

@@ -90,7 +90,8 @@ def _lead_to(sandbox: Sandbox, conn_ids: frozenset[str], monkeypatch: pytest.Mon
 
     def connection_of(conn_id: str) -> Connection:
         fields = sandbox.connection
-        return Connection(conn_id=conn_id, **{**fields, "extra": json.dumps(fields["extra"])})
+        extra = {"extra": json.dumps(fields["extra"])} if "extra" in fields else {}
+        return Connection(conn_id=conn_id, **{**fields, **extra})
 
     def get_connection(_hook: type[MoEngageHook], conn_id: str) -> Connection:
         return connection_of(conn_id) if conn_id in conn_ids else find(conn_id)

@@ -12,9 +12,14 @@ import gc
 import importlib
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
+
+from demo.standalone import kill_family
 
 # What answers last begins first: FastAPI makes the routes of the api-server for three seconds of a processor.
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -33,15 +38,17 @@ ROUTES = "airflow.api_fastapi.core_api.app", "airflow.api_fastapi.core_api.route
 
 
 def main() -> None:
-    """Start all parts, and say which of them has ended; whoever has started this ends them."""
-    # A look at the garbage finds none while modules are imported, and each looks at more of them.
+    """Start all parts, which end with whoever has started this; if one of them ends by itself, so do all."""
+    # While modules are imported there is no garbage, and each search for some takes longer than the one before.
     gc.disable()
     for module in IMPORTED:
         importlib.import_module(module)
-    # In a home that is new, Airflow makes keys up and writes them down. All parts need the same.
+    # In a home that is new, Airflow makes up the key to its database, and writes it down. All parts need the same.
     from airflow.configuration import write_default_airflow_configuration_if_needed
 
     write_default_airflow_configuration_if_needed()
+    if threading.active_count() > 1:
+        sys.exit("launcher: a thread would be lost in the forks: something that is imported here has started one")
     gc.freeze()
 
     database_is_ready, tell = os.pipe()
@@ -52,7 +59,14 @@ def main() -> None:
     os.write(tell, b"." * len(PARTS))
     while parts:
         pid, status = os.wait()
-        _say(f"{parts.pop(pid, pid)} has ended with the exit code {os.waitstatus_to_exitcode(status)}")
+        code = os.waitstatus_to_exitcode(status)
+        _say(f"{parts.pop(pid, pid)} has ended with the exit code {code}")
+        if code >= 0:
+            break  # without it nothing would go on, and nobody would know why; one that was killed has a test's reason
+    for pid in parts:
+        kill_family(psutil.Process(pid))
+        os.waitpid(pid, 0)
+    sys.exit(1)
 
 
 def _fork(run: Callable[[], None]) -> int:
@@ -83,7 +97,7 @@ def _fork(run: Callable[[], None]) -> int:
 
 
 def _migrate() -> None:
-    """Make the database, or bring it up to date: once for each version of Airflow, since each look takes a second."""
+    """Make the database, or bring it up to date: once for each version of Airflow, since each check takes a second."""
     import airflow
     from airflow.utils import db
 

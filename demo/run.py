@@ -42,8 +42,7 @@ def main() -> int:
             f"\nAirflow {version('apache-airflow')} starts in .airflow/demo; the first time it creates its database ..."
         )
         environment = {
-            # Without an empty extra, of which Airflow warns each task that it is too short to be masked.
-            "AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps({k: v for k, v in sandbox.connection.items() if v}),
+            "AIRFLOW_CONN_MOENGAGE_DEFAULT": json.dumps(sandbox.connection),
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         }
         try:

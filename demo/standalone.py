@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import requests
 
 from demo.ports import promised_ports
 
-SECONDS_TO_START = 600
+SECONDS_TO_START = 300
 SECONDS_TO_PARSE = 120
 SECONDS_TO_RUN = 300
 ENDED = ("success", "failed")
@@ -100,8 +101,11 @@ class Standalone:
         return response.text
 
     def healthy(self) -> bool:
-        """Tell whether all parts of it run."""
+        """Tell whether all parts of it run, and whether a worker's first question is answered at once."""
         try:
+            # At its first request the api-server makes the Execution API in all versions that it has had: seconds, and
+            # on a busy machine half a minute, for which no task has to wait.
+            self._session.get(f"{self.url}/execution/health", timeout=120)
             health = self.call("GET", "monitor/health")
         except (requests.RequestException, AirflowTroubleError):
             return False
@@ -111,9 +115,8 @@ class Standalone:
     @contextmanager
     def connection(self, conn_id: str, connection: Mapping[str, Any]) -> Iterator[None]:
         """Keep a connection in the metadata database for a while."""
-        # None in place of an empty one: Airflow masks extras as a whole, and warns each task of one too short for that.
-        extra = json.dumps(connection["extra"]) if connection["extra"] else None
-        body = {**connection, "connection_id": conn_id, "extra": extra}
+        extra = {"extra": json.dumps(connection["extra"])} if "extra" in connection else {}
+        body = {**connection, **extra, "connection_id": conn_id}
         self.call("POST", "connections", json=body)
         try:
             yield
@@ -260,8 +263,10 @@ def _settings(home: Path, dags: Path, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "8",
         # How long the scheduler sleeps when it has found nothing to do: in a chain of short tasks, most of the time.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-        # At its first request the api-server makes the Execution API in all versions that it has had: on a busy machine
-        # that takes longer than the 5 s for which a worker waits by default.
+        # The keys by which its parts believe each other: where none is set, each process makes up its own.
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+        # On a busy machine an answer takes longer than the 5 s for which a worker waits by default.
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         # How late a worker may notice that its task has ended. A sensor that is back sooner than that fails.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",

@@ -149,7 +149,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     Keep the garbage collector off Airflow's modules, a quarter of a million objects: they stay until the end.
 
-    To look at them again and again takes a fifth of the processor's time of a run.
+    To go through them again and again takes a fifth of the processor's time of a run.
     """
     gc.collect()
     gc.freeze()

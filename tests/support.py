@@ -78,7 +78,7 @@ def client_of(sandbox: Sandbox, **changed: Any) -> MoEngageClient:
         "workspace_id": connection["login"],
         "api_key": connection["password"],
         "base_url": connection["host"],
-        **connection["extra"],
+        **connection.get("extra", {}),
         **changed,
     }
     return MoEngageClient(**arguments)

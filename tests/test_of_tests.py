@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from demo import ports
@@ -70,6 +72,7 @@ def test_the_system_gives_no_promised_port_to_a_socket_that_asks_for_any():
 
 TESTS = """
 import os, signal, time
+import psutil
 import pytest
 
 @pytest.mark.xdist_group("one")
@@ -114,3 +117,39 @@ def test_a_run_ends_though_a_process_of_it_dies_and_a_test_hangs(tmp_path):
     assert run.returncode == 1, run.stdout
     assert "crashed while running" in run.stdout
     assert "Timeout" in run.stdout
+
+
+# The launcher, with parts that do nothing but tell their numbers; of which one ends, as one does that cannot start.
+LAUNCH = """
+import os, sys, time
+from demo import launcher
+
+def run(part, *_):
+    print("part", os.getpid(), flush=True)
+    if part == "scheduler":
+        sys.exit(3)
+    time.sleep(600)
+
+launcher.IMPORTED, launcher._migrate, launcher._run = (), lambda: None, run
+launcher.main()
+"""
+
+
+@pytest.mark.slow
+def test_an_airflow_of_which_a_part_ends_by_itself_ends_whole(tmp_path):
+    """Who waits for it hears at once, and not after minutes, that it will never be healthy."""
+    launched = subprocess.run(
+        [sys.executable, "-c", LAUNCH],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+    )
+    assert launched.returncode == 1, launched.stderr
+    assert "scheduler has ended with the exit code 3" in launched.stdout
+    parts = [int(number) for number in re.findall(r"part (\d+)", launched.stdout)]
+    assert parts
+    assert not any(psutil.pid_exists(number) for number in parts)
+    assert "fernet_key = " in (tmp_path / "airflow.cfg").read_text()

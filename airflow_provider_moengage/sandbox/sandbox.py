@@ -162,13 +162,14 @@ class Sandbox:
             extra["app_key"] = self._credentials.app_key
         if self._dialect.v2_needs_database_name:
             extra["database_name"] = self._credentials.database_name
-        return {
+        connection = {
             "conn_type": "moengage",
             "login": self._credentials.workspace_id,
             "password": self._credentials.api_key,
             "host": self.url,
-            "extra": extra,
         }
+        # Airflow masks an extra as a whole: of an empty one it warns each task that it is too short to be masked.
+        return {**connection, "extra": extra} if extra else connection
 
     @property
     def api_secret_set(self) -> bool:

@@ -53,7 +53,7 @@ def test_a_worker_meets_a_rate_limit_that_another_has_used_up(airflow, two_worke
             for worker, gate, segment, updates in zip(two_workers, gates, segments, updates, strict=True)
         }
         run = airflow.trigger("two_updaters", conf=conf)
-        airflow.wait_until(lambda: looked_for(sandbox) == set(gates), "both are at their gates", SECONDS_TO_RUN)
+        airflow.wait_until(lambda: asked_for(sandbox) == set(gates), "both are at their gates", SECONDS_TO_RUN)
         sandbox.add_segment(name="gate 1", id=gates[0])
         airflow.wait_until(lambda: len(patches(sandbox)) == 50, "the one has used up the limit", SECONDS_TO_RUN)
         # Waited for is what is left of the minute: time for a slow machine to be refused, and no more.
@@ -145,7 +145,7 @@ def patches(sandbox):
     return [request for request in sandbox.requests if request.method == "PATCH"]
 
 
-def looked_for(sandbox):
+def asked_for(sandbox):
     return {request.path.rpartition("/")[2] for request in sandbox.requests if request.method == "GET"}
 
 

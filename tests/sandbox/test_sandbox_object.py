@@ -26,7 +26,6 @@ def test_the_connection_is_an_airflow_connection(spoken: Caller, dialect: str) -
         "login": "SANDBOXWORKSPACE",
         "password": "sandbox-data-api-key",
         "host": spoken.sandbox.url,
-        "extra": {},
     }
 
 

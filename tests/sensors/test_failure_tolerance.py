@@ -52,7 +52,7 @@ def naps(clock, sandbox, monkeypatch):
 
 
 def short_timeouts(sandbox, monkeypatch, **changed):
-    extra = {**sandbox.connection["extra"], "read_timeout": 0.5}
+    extra = {"read_timeout": 0.5}
     connection = {**sandbox.connection, "extra": extra, **changed}
     monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
 

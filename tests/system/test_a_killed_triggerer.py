@@ -52,7 +52,7 @@ def test_a_killed_triggerer_loses_none_of_a_thousand_sensors(own_airflow: RealAi
         airflow.trigger("many_names", run)
     airflow.wait_until(lambda: tasks_by_state(airflow) == {"deferred": SENSORS}, "all tasks are deferred", 120)
     first = wait_until_one_triggerer_runs_all(airflow, after=0)
-    wait_for_looks(airflow, sandbox, 2)
+    wait_for_polls(airflow, sandbox, 2)
 
     airflow.kill_triggerer()
 
@@ -60,7 +60,7 @@ def test_a_killed_triggerer_loses_none_of_a_thousand_sensors(own_airflow: RealAi
     with airflow.another_triggerer():
         second = wait_until_one_triggerer_runs_all(airflow, after=first)
         figures.most("triggers held by one triggerer", SENSORS)
-        wait_for_looks(airflow, sandbox, 2)
+        wait_for_polls(airflow, sandbox, 2)
         assert tasks_by_state(airflow) == {"deferred": SENSORS}
 
         awaited = {
@@ -78,7 +78,7 @@ def test_a_killed_triggerer_loses_none_of_a_thousand_sensors(own_airflow: RealAi
             shown = airflow.xcom(*task)
             assert shown == {key: segment[key] for key in shown}
             assert {"name", "id", "created_time", "type", "source"} <= shown.keys()
-        wait_for_looks(airflow, sandbox, 1)
+        wait_for_polls(airflow, sandbox, 1)
         airflow.wait_until(lambda: triggers_of(airflow) == {second: others}, "the others wait on", 30)
         assert tasks_by_state(airflow) == ended
 
@@ -87,7 +87,7 @@ def test_a_killed_triggerer_loses_none_of_a_thousand_sensors(own_airflow: RealAi
         later.time - earlier.time >= timedelta(seconds=NAMES_INTERVAL - 0.1) for earlier, later in pairwise(listed)
     ), "one list serves all that wait for names"
     assert {request.status for request in listed} == {200}
-    assert not [request for request in sandbox.requests if request.query], "no sensor has looked on its own"
+    assert not [request for request in sandbox.requests if request.query], "no sensor has polled on its own"
 
 
 def tasks_by_state(airflow):
@@ -124,15 +124,15 @@ def is_list(request):
     return (request.method, request.path, request.query) == ("GET", "/v3/custom-segments", "")
 
 
-def wait_for_looks(airflow, sandbox, looks):
+def wait_for_polls(airflow, sandbox, polls):
     """Wait until a triggerer has asked for the list so many times, and for each id that is not there yet."""
     before = len(sandbox.requests)
     wanted = {f"/v3/custom-segments/{segment_id}" for segment_id in IDS} - {
         f"/v3/custom-segments/{segment['id']}" for segment in sandbox.segments
     }
 
-    def looked():
+    def polled():
         since = sandbox.requests[before:]
-        return sum(map(is_list, since)) >= looks and wanted <= {request.path for request in since}
+        return sum(map(is_list, since)) >= polls and wanted <= {request.path for request in since}
 
-    airflow.wait_until(looked, f"the triggerer looks {looks} times for all names, and for each id", 60)
+    airflow.wait_until(polled, f"the triggerer polls {polls} times for all names, and for each id", 60)

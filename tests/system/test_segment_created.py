@@ -51,7 +51,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def own_airflow(tmp_path, sandbox) -> Iterator[RealAirflow]:
-    """An Airflow of the test's own: a watcher looks as long as its DAG is there, and the triggerer is killed."""
+    """An Airflow of the test's own: a watcher polls as long as its DAG is there, and the triggerer is killed."""
     dags = tmp_path / "dags"
     dags.mkdir()
     example = EXAMPLE.read_text().replace('name_pattern="camp_*"', f'name_pattern="camp_*", poll_interval={INTERVAL}')
@@ -68,7 +68,7 @@ def test_each_segment_starts_a_run_once_though_the_triggerer_is_killed(own_airfl
     airflow.wait_until(
         lambda: airflow.states("waits", waiting) == {"wait": "deferred"}, "the sensor is deferred", SECONDS_TO_RUN
     )
-    wait_for_looks(airflow, sandbox, 2)
+    wait_for_polls(airflow, sandbox, 2)
     watchers = watchers_of(airflow)
 
     sandbox.add_segment(name="other_pune")
@@ -129,10 +129,10 @@ def states_of_runs(airflow):
     return [run["state"] for run in airflow.call("GET", f"dags/{DAG_ID}/dagRuns")["dag_runs"]]
 
 
-def wait_for_looks(airflow, sandbox, looks):
+def wait_for_polls(airflow, sandbox, polls):
     before = sum(map(is_list, sandbox.requests))
     airflow.wait_until(
-        lambda: sum(map(is_list, sandbox.requests)) >= before + looks,
-        f"the triggerer looks {looks} times",
+        lambda: sum(map(is_list, sandbox.requests)) >= before + polls,
+        f"the triggerer polls {polls} times",
         SECONDS_TO_RUN,
     )

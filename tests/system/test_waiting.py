@@ -29,13 +29,13 @@ def test_sensors_wait_in_the_triggerer(airflow: RealAirflow):
         def states():
             return airflow.states("waiting", run_id)
 
-        def looked_together():
+        def polled_together():
             return sum(map(is_list, sandbox.requests)) >= 2
 
         airflow.wait_until(
             lambda: all(states().get(task) == "deferred" for task in WAITING), "all sensors are deferred", 120
         )
-        airflow.wait_until(looked_together, "the triggerer has looked twice for all names", 60)
+        airflow.wait_until(polled_together, "the triggerer has polled twice for all names", 60)
         for number in range(5):
             # What MessagePack and a database cannot hold: it must stop neither this task nor the whole triggerer.
             sandbox.add_segment(name=f"camp {number}", more={"size": 2**70, "note": "\ud800"})

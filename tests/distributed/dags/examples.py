@@ -1,4 +1,4 @@
-"""Examples, with retries and looks that do not wait for minutes. (Airflow looks for these words: airflow, DAG.)"""
+"""Examples, with retries and polls that do not wait for minutes. (Airflow looks for these words: airflow, DAG.)"""
 
 from __future__ import annotations
 
