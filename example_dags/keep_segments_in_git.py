@@ -136,7 +136,7 @@ with DAG(
     @task
     def compare() -> dict[str, Any]:
         """Find out what differs between the files and the workspace. Changes nothing."""
-        from airflow_provider_moengage.client.definitions import is_definition_shown, is_same_definition
+        from airflow_provider_moengage.client.same_definition import is_definition_shown, is_same_definition
         from airflow_provider_moengage.hooks.moengage import MoEngageHook
         from airflow_provider_moengage.segments.definition_changes import changes_between, outline_of
 

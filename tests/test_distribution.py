@@ -79,7 +79,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     about = f"airflow_provider_moengage-{__version__}.dist-info"
     assert {name.split("/")[0] for name in names} == {"airflow_provider_moengage", about}
-    in_it = {"py.typed", "sandbox/__main__.py", "sandbox/page.html"}
+    in_it = {"py.typed", "sandbox/__main__.py", "sandbox/page_template.html"}
     assert {f"airflow_provider_moengage/{name}" for name in in_it} | {f"{about}/licenses/LICENSE"} <= names
 
 

@@ -17,12 +17,12 @@ from airflow.providers.common.compat import sdk
 
 import airflow_provider_moengage
 from airflow_provider_moengage.client import MoEngageClient, errors
-from airflow_provider_moengage.operators import base, bulk, bulk_base, definitions, file_base, one_segment, segments
+from airflow_provider_moengage.operators import base, bulk, bulk_base, file_base, one_segment, segments, update
 from tests.pages import PAGES, REPOSITORY, built_pages
 from tests.support import once
 
 # What operators inherit is explained by each of them.
-UNDOCUMENTED = (base.__name__, bulk_base.__name__, definitions.__name__, file_base.__name__, one_segment.__name__)
+UNDOCUMENTED = (base.__name__, bulk_base.__name__, update.__name__, file_base.__name__, one_segment.__name__)
 
 pytestmark = once
 

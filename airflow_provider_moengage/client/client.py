@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_moengage.client.datacenters import data_center_of
-from airflow_provider_moengage.client.definitions import is_definition_shown, is_same_definition
 from airflow_provider_moengage.client.errors import (
     CreateUnclearError,
     DuplicateNameError,
@@ -17,7 +16,7 @@ from airflow_provider_moengage.client.errors import (
     SegmentNotFoundError,
 )
 from airflow_provider_moengage.client.file_segments import FileSegmentCalls
-from airflow_provider_moengage.client.filters import check_filter_group
+from airflow_provider_moengage.client.filter_group import check_filter_group
 from airflow_provider_moengage.client.inputs import (
     check_api_key,
     check_header_value,
@@ -28,6 +27,7 @@ from airflow_provider_moengage.client.inputs import (
 )
 from airflow_provider_moengage.client.names import check_segment_name
 from airflow_provider_moengage.client.retry import RETRIES, RetryPolicy
+from airflow_provider_moengage.client.same_definition import is_definition_shown, is_same_definition
 from airflow_provider_moengage.client.urls import base_url_of, path_segment, query_string
 from airflow_provider_moengage.client.v2_calls import saying_what_was_asked
 

@@ -13,8 +13,8 @@ from airflow_provider_moengage.client.errors import (
     shown,
 )
 from airflow_provider_moengage.client.inputs import kind_of
-from airflow_provider_moengage.operators.definitions import DefinitionOperator
 from airflow_provider_moengage.operators.one_segment import Target, find_by_id
+from airflow_provider_moengage.operators.update import DefinitionOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -142,7 +142,7 @@ class CreateSegmentOperator(DefinitionOperator):
 
     def _refuse_unless_ours(self, segment: dict[str, Any]) -> None:
         """Let pass what an earlier try of this task has created: a retry of the task meets it under its own name."""
-        from airflow_provider_moengage.client.definitions import is_definition_shown
+        from airflow_provider_moengage.client.same_definition import is_definition_shown
 
         if self._is_retry and (self._is_as_wanted(segment) or self._is_of_this_run(segment)):
             return
@@ -157,7 +157,7 @@ class CreateSegmentOperator(DefinitionOperator):
 
     def _is_of_this_run(self, segment: dict[str, Any]) -> bool:
         """Tell by its time whether a retry has met what this run has created, where no definition is shown."""
-        from airflow_provider_moengage.client.definitions import is_definition_shown
+        from airflow_provider_moengage.client.same_definition import is_definition_shown
 
         if is_definition_shown(segment) or self._run_began is None:
             return False
@@ -168,7 +168,7 @@ class CreateSegmentOperator(DefinitionOperator):
         return (created if created.tzinfo else created.replace(tzinfo=timezone.utc)) >= self._run_began - _CLOCKS_DIFFER
 
     def _is_as_wanted(self, segment: dict[str, Any]) -> bool:
-        from airflow_provider_moengage.client.definitions import is_same_definition
+        from airflow_provider_moengage.client.same_definition import is_same_definition
 
         return is_same_definition(self._definition, segment)
 
@@ -232,7 +232,7 @@ class CreateSegmentOperator(DefinitionOperator):
             raise
 
     def _log_as_it_is(self, target: Target) -> None:
-        from airflow_provider_moengage.client.definitions import is_definition_shown
+        from airflow_provider_moengage.client.same_definition import is_definition_shown
 
         if self.if_exists == "fail":
             self.log.info("An earlier try of this task has created the segment %s.", shown(self.name))

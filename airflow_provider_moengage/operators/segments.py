@@ -11,8 +11,8 @@ from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.client.inputs import check_text
 from airflow_provider_moengage.operators.base import LEFT_OUT
 from airflow_provider_moengage.operators.create import CreateSegmentOperator
-from airflow_provider_moengage.operators.definitions import UpdateSegmentOperator
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target, find_by_id, find_by_name
+from airflow_provider_moengage.operators.update import UpdateSegmentOperator
 
 if TYPE_CHECKING:
     import jinja2

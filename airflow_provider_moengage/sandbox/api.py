@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_moengage.sandbox import errors, rules
 from airflow_provider_moengage.sandbox.errors import ApiError
 from airflow_provider_moengage.sandbox.file_calls import FileCalls
-from airflow_provider_moengage.sandbox.json_body import parse_object
-from airflow_provider_moengage.sandbox.messages import (
+from airflow_provider_moengage.sandbox.http_messages import (
     JSON_TYPE,
     Answer,
     Request,
@@ -22,6 +21,7 @@ from airflow_provider_moengage.sandbox.messages import (
     json_answer,
     segment_answer,
 )
+from airflow_provider_moengage.sandbox.json_body import parse_object
 from airflow_provider_moengage.sandbox.segment import is_object_id
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_moengage.sandbox.clock import as_api_time
 from airflow_provider_moengage.sandbox.errors import ApiError
 from airflow_provider_moengage.sandbox.faults import Fault
+from airflow_provider_moengage.sandbox.http_messages import Answer, Request, json_answer
 from airflow_provider_moengage.sandbox.json_body import parse_object
-from airflow_provider_moengage.sandbox.messages import Answer, Request, json_answer
 from airflow_provider_moengage.sandbox.seeding import arguments_of, duration_of
 
 if TYPE_CHECKING:

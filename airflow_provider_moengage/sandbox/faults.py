@@ -20,8 +20,7 @@ from airflow_provider_moengage.sandbox.errors import (
     usual_error,
 )
 from airflow_provider_moengage.sandbox.file_calls import FILE_SEGMENT_PATH
-from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
-from airflow_provider_moengage.sandbox.messages import (
+from airflow_provider_moengage.sandbox.http_messages import (
     JSON_TYPE,
     Answer,
     Request,
@@ -29,6 +28,7 @@ from airflow_provider_moengage.sandbox.messages import (
     fail_answer,
     with_headers,
 )
+from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
 
 FaultKind = Literal[
     "silence",

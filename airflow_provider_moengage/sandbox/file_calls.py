@@ -8,7 +8,7 @@ from airflow_provider_moengage.sandbox import rules
 from airflow_provider_moengage.sandbox.audience_file import ATTRIBUTE_TYPES
 from airflow_provider_moengage.sandbox.file_segments import FileAction, Order
 from airflow_provider_moengage.sandbox.guard import is_loopback
-from airflow_provider_moengage.sandbox.messages import Answer, Request, json_answer
+from airflow_provider_moengage.sandbox.http_messages import Answer, Request, json_answer
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.dialects import Dialect

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_provider_moengage.sandbox.errors import ApiError
-from airflow_provider_moengage.sandbox.messages import JSON_TYPE
+from airflow_provider_moengage.sandbox.http_messages import JSON_TYPE
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.messages import Request
+    from airflow_provider_moengage.sandbox.http_messages import Request
 
 
 def is_loopback(host: str) -> bool:

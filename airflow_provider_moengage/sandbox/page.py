@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from string import Template
 from typing import TYPE_CHECKING
 
-from airflow_provider_moengage.sandbox.messages import Answer
+from airflow_provider_moengage.sandbox.http_messages import Answer
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.faults import Fault
@@ -100,7 +100,7 @@ def render(snapshot: Snapshot) -> str:
 
 @functools.cache
 def _template() -> Template:
-    file = importlib.resources.files(__package__).joinpath("page.html")
+    file = importlib.resources.files(__package__).joinpath("page_template.html")
     return Template(file.read_text(encoding="utf-8"))
 
 

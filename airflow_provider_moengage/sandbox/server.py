@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_moengage.sandbox.errors import ApiError, invalid_format, query_too_long
-from airflow_provider_moengage.sandbox.messages import Answer, Delivery, Request, with_headers
+from airflow_provider_moengage.sandbox.http_messages import Answer, Delivery, Request, with_headers
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.clock import Clock

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_moengage.sandbox.errors import ApiError
+from airflow_provider_moengage.sandbox.http_messages import Answer, Delivery, Ending, Request
 from airflow_provider_moengage.sandbox.journal import KEPT_ANSWER, Journal, RecordedRequest
-from airflow_provider_moengage.sandbox.messages import Answer, Delivery, Ending, Request
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.api import SegmentsApi

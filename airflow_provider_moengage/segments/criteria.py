@@ -11,7 +11,7 @@ import pendulum
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import check_text, kind_of
-from airflow_provider_moengage.segments.durations import check_survives_copies
+from airflow_provider_moengage.segments.pendulum_copies import check_survives_copies
 
 # Scheduler and worker may be two machines: a run that starts at the end of its data interval can be a moment early.
 _CLOCK_DIFFERENCE = timedelta(minutes=1)

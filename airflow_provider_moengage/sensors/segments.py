@@ -25,7 +25,7 @@ from airflow_provider_moengage.links.segments import SegmentLink, set_segment_pa
 from airflow_provider_moengage.operators.base import LEFT_OUT
 from airflow_provider_moengage.operators.templating import RendersPlainly
 from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
-from airflow_provider_moengage.segments.tolerance import (
+from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
     FailedPolls,
     FailureTolerance,
@@ -338,7 +338,7 @@ def _check_durations(**durations: Any) -> None:
     """Refuse what may have been shortened before the constructor got it. See check_survives_copies()."""
     for parameter, value in durations.items():
         if isinstance(value, timedelta) and type(value) is not timedelta:
-            from airflow_provider_moengage.segments.durations import check_survives_copies
+            from airflow_provider_moengage.segments.pendulum_copies import check_survives_copies
 
             check_survives_copies(parameter, value)
 

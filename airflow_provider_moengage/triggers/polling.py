@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_moengage.client.errors import AuthenticationError, ConnectionFailedError, MoEngageError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook, NoConnectionError
-from airflow_provider_moengage.segments.tolerance import (
+from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
     ConnectionNeverReadError,
     ConnectionUnreadableError,

@@ -15,7 +15,12 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
 from airflow_provider_moengage.client.limits import LIST
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.segments.tolerance import TOLERATED_SECONDS, FailureTolerance, GaveUpWaitingError, wanted
+from airflow_provider_moengage.segments.failure_tolerance import (
+    TOLERATED_SECONDS,
+    FailureTolerance,
+    GaveUpWaitingError,
+    wanted,
+)
 from airflow_provider_moengage.triggers.intervals import call_of, warning_of
 from airflow_provider_moengage.triggers.polling import poll_forever
 from airflow_provider_moengage.triggers.shared_list import Listing, SharedListTrigger, list_all, newest

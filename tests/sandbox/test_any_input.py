@@ -21,9 +21,9 @@ from airflow_provider_moengage.sandbox.console import Console
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
 from airflow_provider_moengage.sandbox.faults import FaultQueue
 from airflow_provider_moengage.sandbox.file_segments import FileSegments
+from airflow_provider_moengage.sandbox.http_messages import Answer, Request
 from airflow_provider_moengage.sandbox.journal import Journal
 from airflow_provider_moengage.sandbox.limits import RateLimits
-from airflow_provider_moengage.sandbox.messages import Answer, Request
 from airflow_provider_moengage.sandbox.workspace import Workspace
 from tests.sandbox.calling import connect, read_all
 

@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
 from airflow_provider_moengage.segments.criteria import check_pattern, criteria_of
-from airflow_provider_moengage.segments.durations import _copies_keep_weeks
+from airflow_provider_moengage.segments.pendulum_copies import _copies_keep_weeks
 from airflow_provider_moengage.segments.selection import MOST_ROWS, select
 from tests.any_values import ANY_CHARACTERS, ANYTHING, JSON_VALUES, TREACHEROUS_TEXTS, Case, cases, many, outcome_of
 
@@ -204,7 +204,7 @@ def test_as_of(as_of, moment):
 def test_a_duration_that_may_have_lost_its_weeks_is_refused(monkeypatch, parameter):
     """Before pendulum 3.2 Airflow's copy of default_args has 6 days of 90."""
     month = pendulum.datetime(2026, 11, 1) - pendulum.datetime(2026, 10, 1)
-    monkeypatch.setattr("airflow_provider_moengage.segments.durations._copies_keep_weeks", lambda: False)
+    monkeypatch.setattr("airflow_provider_moengage.segments.pendulum_copies._copies_keep_weeks", lambda: False)
     with pytest.raises(InvalidInputError, match=f"{parameter} is a pendulum Duration.*timedelta.*pendulum>=3.2"):
         criteria_of(now=NOW, **{parameter: pendulum.duration(days=90)})
     for age in (timedelta(days=90), "P90D", month):

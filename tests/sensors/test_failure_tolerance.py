@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseSensor
 from packaging.version import Version
 
 from airflow_provider_moengage.sandbox import Sandbox
-from airflow_provider_moengage.segments.tolerance import GaveUpWaitingError
+from airflow_provider_moengage.segments.failure_tolerance import GaveUpWaitingError
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
 from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
 from tests.support import NOTHING, UNKNOWN_ID, new_dag

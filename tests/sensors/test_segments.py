@@ -289,7 +289,7 @@ def test_a_name_that_is_hardly_meant(sandbox, run_dag, name, hint):
 def test_a_duration_that_lost_its_weeks_is_refused(monkeypatch, parameter):
     """Before pendulum 3.2; Airflow has copied it by then, if it stands in default_args."""
     week = pendulum.duration(weeks=1)
-    monkeypatch.setattr("airflow_provider_moengage.segments.durations._copies_keep_weeks", lambda: False)
+    monkeypatch.setattr("airflow_provider_moengage.segments.pendulum_copies._copies_keep_weeks", lambda: False)
     with pytest.raises(InvalidInputError, match=f"{parameter} is a pendulum Duration.*pendulum>=3.2"):
         SegmentExistsSensor(task_id="wait", name="camp", **{parameter: week})
     SegmentExistsSensor(task_id="wait", name="camp", **{parameter: timedelta(weeks=1)})

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from airflow_provider_moengage.client.errors import ConnectionFailedError, RateLimitError, ServerError
-from airflow_provider_moengage.segments.tolerance import (
+from airflow_provider_moengage.segments.failure_tolerance import (
     TOLERATED_SECONDS,
     FailedPolls,
     FailureTolerance,

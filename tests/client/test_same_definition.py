@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from airflow_provider_moengage.client.definitions import is_definition_shown, is_same_definition
+from airflow_provider_moengage.client.same_definition import is_definition_shown, is_same_definition
 
 CITY = {
     "filter_type": "user_attributes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_moengage.client.errors import InvalidInputError
-from airflow_provider_moengage.client.filters import check_filter_group
+from airflow_provider_moengage.client.filter_group import check_filter_group
 
 EXAMPLE = '{"filter_operator": "and", "filters": [...]}'
 NO_OBJECT = f"included_filters must be a JSON object such as {EXAMPLE}, not"

@@ -73,7 +73,7 @@ class DefinitionOperator(OneSegmentOperator):
 
     def _check_filters(self) -> None:
         """Refuse what MoEngage would refuse without a place, all at once, before anything is sent."""
-        from airflow_provider_moengage.client.filters import check_filter_group
+        from airflow_provider_moengage.client.filter_group import check_filter_group
 
         for parameter in ("allow_empty_values", "validate_filters"):
             if not isinstance(getattr(self, parameter), bool):
@@ -102,7 +102,7 @@ class DefinitionOperator(OneSegmentOperator):
 
     def _changes_in(self, segment: dict[str, Any]) -> list[str]:
         """Say what is to change in a segment that is there, as far as the server shows its definition."""
-        from airflow_provider_moengage.client.definitions import is_definition_shown
+        from airflow_provider_moengage.client.same_definition import is_definition_shown
         from airflow_provider_moengage.segments.definition_changes import changes_between, outline_of
 
         if not is_definition_shown(segment):
