@@ -127,7 +127,7 @@ SLOW_TESTS = {
     "test_a_thousand_wait_with_one_request_an_interval",
     "test_one_more_than_the_limit_is_refused",
     "test_the_command_line",
-    "test_the_first_look_of_a_process_imports_nothing_on_the_loop",
+    "test_the_first_poll_of_a_process_imports_nothing_on_the_loop",
     "test_within_the_limits_and_all_in_turn",
 }
 
