@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
     from airflow_provider_moengage.sandbox import Sandbox
 
-_WHY = (
-    "because MoEngage has no such call, or because they are about file segments or cohort sync, which it does not have "
-    "yet"
-)
+_WHY = "because MoEngage has no such call, or because they are about cohort sync, which it does not have yet"
 
 DEFAULT_CONNECTION = "moengage_default"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from airflow_provider_moengage.sandbox import RecordedRequest, Sandbox
 from demo import say
-from demo.standalone import AirflowTroubleError, Standalone, running_airflow
+from demo.standalone import AirflowFailedError, Standalone, running_airflow
 from demo.workspace import GROUPS, fill
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -50,8 +50,8 @@ def main() -> int:
                 say(f"It runs at {airflow.url} after {time.monotonic() - began:.0f} s.")
                 say(f"\nThe DAG run (example_dags/{DAG_ID}.py)\n")
                 states = run_dag(airflow, sandbox)
-        except AirflowTroubleError as trouble:
-            say(f"\nThe demo ends here: {trouble.what}. Airflow's logs are in {HOME.relative_to(REPOSITORY)}.")
+        except AirflowFailedError as failed:
+            say(f"\nThe demo ends here: {failed.what}. Airflow's logs are in {HOME.relative_to(REPOSITORY)}.")
             return 1
         show_segments("\nThe segments after it:", sandbox)
     if set(states.values()) == {"success"}:

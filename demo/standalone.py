@@ -36,7 +36,7 @@ AIRFLOW = BINARIES / "airflow"
 LAUNCHER = (sys.executable, "-m", "demo.launcher")
 
 
-class AirflowTroubleError(Exception):
+class AirflowFailedError(Exception):
     """
     Airflow does not do what it should.
 
@@ -86,7 +86,7 @@ class Standalone:
         :param arguments: whatever else requests takes.
         :return: the parsed answer.
         :raises requests.HTTPError: when Airflow refuses.
-        :raises AirflowTroubleError: when it fails.
+        :raises AirflowFailedError: when it fails.
         """
         answer = self.text(method, path, **arguments)
         return json.loads(answer) if answer else None
@@ -96,7 +96,7 @@ class Standalone:
         response = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=120, **arguments)
         if response.status_code >= 500:
             what = f"{method} {path} was answered with {response.status_code}: {response.text[:500]}"
-            raise AirflowTroubleError(what, self._last_words())
+            raise AirflowFailedError(what, self._last_words())
         response.raise_for_status()
         return response.text
 
@@ -107,7 +107,7 @@ class Standalone:
             # on a busy machine half a minute, for which no task has to wait.
             self._session.get(f"{self.url}/execution/health", timeout=120)
             health = self.call("GET", "monitor/health")
-        except (requests.RequestException, AirflowTroubleError):
+        except (requests.RequestException, AirflowFailedError):
             return False
         parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
@@ -197,14 +197,14 @@ class Standalone:
         :param happened: the question.
         :param what: what it asks for, in words.
         :param seconds: how long to ask.
-        :raises AirflowTroubleError: when it does not happen.
+        :raises AirflowFailedError: when it does not happen.
         """
         deadline = time.monotonic() + seconds
         while not happened():
             if time.monotonic() > deadline:
-                raise AirflowTroubleError(f"in {seconds} s it did not happen that {what}", self._last_words())
+                raise AirflowFailedError(f"in {seconds} s it did not happen that {what}", self._last_words())
             if self.parent and self.parent.poll() is not None:
-                raise AirflowTroubleError(f"Airflow has ended before it happened that {what}", self._last_words())
+                raise AirflowFailedError(f"Airflow has ended before it happened that {what}", self._last_words())
             time.sleep(SECONDS_BETWEEN_QUESTIONS)
 
     def _wait_for_dag(self, dag_id: str) -> None:
