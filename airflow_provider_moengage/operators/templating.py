@@ -8,6 +8,7 @@ Jinja sees the text, and put back after it, while ``{{ ds }}`` beside them is re
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,15 @@ class PlainArguments(_Templated):
         """
         # None in a DAG file is there on purpose. That of a mapped task is what another task has returned.
         is_mapped = getattr(self, "_BaseOperator__from_mapped", True)
-        if value is LEFT_OUT or (value is None and not is_mapped):
+        if value is LEFT_OUT or (value is None and (not is_mapped or self._is_none_by_default(parameter))):
             return None
         self._given.append(parameter)
         return value
+
+    def _is_none_by_default(self, parameter: str) -> bool:
+        """Tell whether somebody's subclass has None for what is left out: then None says no more than that."""
+        default = inspect.signature(type(self).__init__).parameters.get(parameter)
+        return default is not None and default.default is None
 
     def _check_given(self) -> None:
         """
