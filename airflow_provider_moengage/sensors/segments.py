@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -42,21 +42,20 @@ if TYPE_CHECKING:
 _FAILED_POLLS = "moengage_failed_polls"
 
 
-@dataclass
 class _Execution:
     """
-    What belongs to one execution of a sensor, and to no other.
+    What belongs to one execution of a sensor, and to no other; ``asked_wait`` are the seconds the server asked to wait.
 
     :param hook: the hook, kept between two pokes with its HTTP connection.
     :param tolerance: what the polls have met.
     :param started: when it began, on the monotonic clock.
-    :param asked_wait: how many seconds the server asked to wait.
     """
 
-    hook: MoEngageHook
-    tolerance: FailureTolerance
-    started: float
-    asked_wait: float = 0.0
+    def __init__(self, hook: MoEngageHook, tolerance: FailureTolerance, started: float) -> None:
+        self.hook = hook
+        self.tolerance = tolerance
+        self.started = started
+        self.asked_wait = 0.0
 
 
 class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
