@@ -213,6 +213,20 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, clo
         yield sandbox
 
 
+@pytest.fixture
+def triggers_follow_the_sandbox(sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's DateTimeTrigger goes by the sandbox's clock, which an hour passes on at each of its naps."""
+    from airflow.providers.standard.triggers import temporal
+
+    async def sleep(_: float) -> None:
+        sandbox.move_clock(timedelta(hours=1))
+        clock.move(3_600)
+
+    now = SimpleNamespace(**{**vars(temporal.timezone), "utcnow": lambda: sandbox.now})
+    monkeypatch.setattr(temporal, "timezone", now)
+    monkeypatch.setattr(temporal, "asyncio", SimpleNamespace(sleep=sleep))
+
+
 @pytest.fixture(autouse=True)
 def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test poll as often as it says; what is done between two polls is sleep."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_moengage.client.datacenters import DataCenter
 
-_SEGMENT_ID = re.compile(r"[0-9a-fA-F]{24}")
+_SEGMENT_ID = "[0-9a-fA-F]{24}"
 
 
 class SegmentLink(BaseOperatorLink):
@@ -73,7 +73,7 @@ def segment_page(base_url: str, segment_id: object, behind: DataCenter | None = 
     """
     from airflow_provider_moengage.client.datacenters import DATA_CENTERS
 
-    if not isinstance(segment_id, str) or not _SEGMENT_ID.fullmatch(segment_id):
+    if not isinstance(segment_id, str) or not re.fullmatch(_SEGMENT_ID, segment_id):
         return ""
     of_api = {data_center.api_url: data_center for data_center in DATA_CENTERS.values()}
     # A proxy on this machine is plain http as well: the sandbox it is only when nobody says what is behind it.

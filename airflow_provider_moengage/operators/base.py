@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError, RateLimitError
-from airflow_provider_moengage.operators.templating import RendersPlainly
+from airflow_provider_moengage.client.errors import MoEngageError, RateLimitError
+from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments
 from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy, no_retry_for_permanent_errors, say_if_no_retries
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_moengage.hooks.moengage import MoEngageHook
+
+__all__ = ["LEFT_OUT", "MoEngageOperator"]
 
 # The longest window of MoEngage's limits is a day: a task still refused after that waits in vain.
 LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
@@ -26,16 +28,7 @@ LONGEST_DEFERRAL = timedelta(days=1, minutes=5)
 _SHORTEST_DEFERRAL = timedelta(seconds=30)
 
 
-class _LeftOut:
-    def __repr__(self) -> str:
-        return "<left out>"
-
-
-# Not None: a mapped task is given what another task has returned, and None of that is not the same as nothing at all.
-LEFT_OUT: Any = _LeftOut()
-
-
-class MoEngageOperator(RendersPlainly, BaseOperator):
+class MoEngageOperator(PlainArguments, BaseOperator):
     """
     What all operators share: the connection, and what happens when a call does not succeed.
 
@@ -57,9 +50,9 @@ class MoEngageOperator(RendersPlainly, BaseOperator):
         super().__init__(**kwargs)
         self.moengage_conn_id = moengage_conn_id
         self.deferrable = deferrable
+        self._given: list[str] = []
         # What of an execution is done already, in JSON values: call_api() sets it, and finds it after a deferral.
         self.progress: dict[str, Any] = {}
-        self._given: list[str] = []
         self._own_hook: MoEngageHook | None = None
         # Only Airflow 3.3 has the attribute. Filled in afterwards, so that default_args can set it too.
         if getattr(self, "retry_policy", self) is None:
@@ -72,21 +65,6 @@ class MoEngageOperator(RendersPlainly, BaseOperator):
 
         self._own_hook = MoEngageHook(self.moengage_conn_id)
         return self._own_hook
-
-    def _take(self, parameter: str, value: Any) -> Any:
-        """
-        Take a parameter that may be left out. What is given must be something when the task runs.
-
-        :param parameter: its name.
-        :param value: what the constructor got, ``LEFT_OUT`` by default.
-        :return: the value, None when it is left out.
-        """
-        # None in a DAG file is there on purpose. That of a mapped task is what another task has returned.
-        is_mapped = getattr(self, "_BaseOperator__from_mapped", True)
-        if value is LEFT_OUT or (value is None and not is_mapped):
-            return None
-        self._given.append(parameter)
-        return value
 
     def _start(self, progress: dict[str, Any]) -> None:
         """
@@ -150,14 +128,6 @@ class MoEngageOperator(RendersPlainly, BaseOperator):
                 self._defer(error, waiting_since)
             say_if_no_retries(error, self.retries)
             raise
-
-    def _check_given(self) -> None:
-        for parameter in self._given:
-            if getattr(self, parameter) is None:
-                raise InvalidInputError(
-                    f"{parameter} was given, but there is nothing in it now. If it comes from a template or another "
-                    "task, look at what that gives; leave the parameter out where it is not wanted."
-                )
 
     def _is_too_long_for_the_client(self, error: MoEngageError) -> bool:
         """Tell a wait that did not fit into the client's budget. One for a rate limit fits, or is over by now."""

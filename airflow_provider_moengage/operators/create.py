@@ -190,10 +190,14 @@ class CreateSegmentOperator(DefinitionOperator):
         :param target: the segment.
         :return: sentences without values.
         """
+        from airflow_provider_moengage.client.definitions import is_definition_shown
         from airflow_provider_moengage.segments.definition_changes import outline_of
 
         if target.segment_id is None:
             return outline_of(self._definition)
+        # Of one that stays as it is, and does not show how that is, there is nothing to tell.
+        if self.action_on(target) == "none" and not is_definition_shown(target.segment):
+            return []
         return [] if self._is_as_wanted(target.segment) else self._changes_in(target.segment)
 
     def change_segment(self, client: MoEngageClient, target: Target) -> dict[str, Any]:

@@ -8,12 +8,15 @@ Jinja sees the text, and put back after it, while ``{{ ds }}`` beside them is re
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_moengage.client.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import jinja2
@@ -24,8 +27,8 @@ else:
     _Templated = object
 
 # A quoted part may hold }} without ending the expression. No two alternatives begin alike, so that a text that is no
-# expression after all is read once, and not over and over.
-_EXPRESSION = re.compile(r"""\{\{-?\s*Moe[A-Z]\w*(?:[^"'{}]|"[^"]*"|'[^']*'|\}(?!\}))*\}\}""")
+# expression after all is read once, and not over and over. Compiled when it is used: a DAG file may not need it.
+_EXPRESSION = r"""\{\{-?\s*Moe[A-Z]\w*(?:[^"'{}]|"[^"]*"|'[^']*'|\}(?!\}))*\}\}"""
 
 # Sequences that are what they are. Any other one comes from mapped tasks, and is fetched piece by piece.
 _PLAIN_SEQUENCES = (str, bytes, bytearray, memoryview, list, tuple, range)
@@ -33,14 +36,61 @@ _PLAIN_SEQUENCES = (str, bytes, bytearray, memoryview, list, tuple, range)
 _SHOWN_CHARACTERS = 100
 
 
-class RendersPlainly(_Templated):
+class _LeftOut:
+    def __repr__(self) -> str:
+        return "<left out>"
+
+
+# Not None: a mapped task is given what another task has returned, and None of that is not the same as nothing at all.
+LEFT_OUT: Any = _LeftOut()
+
+
+class PlainArguments(_Templated):
     """
-    Renders arguments so that each is what its author means. For operators and sensors, before Airflow's own base.
+    Takes and renders arguments so that each is what its author means. For operators and sensors, before Airflow's base.
 
     Text without a template stays text, where ``render_template_as_native_obj`` makes a number of ``"2026"``. What
     mapped tasks give becomes a list, wherever it stands. A template that renders to the text ``None`` has pulled
-    nothing, and fails the task without a retry, or a segment would be called None for good.
+    nothing, and fails the task without a retry, or a segment would be called None for good. Nor may a parameter that
+    was given be nothing when the task runs: a subclass takes those that may be left out by :meth:`_take`, and calls
+    :meth:`_check_given` before it does anything.
     """
+
+    _given: list[str]
+    """Which parameters were given; the constructor begins it, for each object its own."""
+
+    def _take(self, parameter: str, value: Any) -> Any:
+        """
+        Take a parameter that may be left out. What is given must be something when the task runs.
+
+        :param parameter: its name.
+        :param value: what the constructor got, ``LEFT_OUT`` by default.
+        :return: the value, None when it is left out.
+        """
+        # None in a DAG file is there on purpose. That of a mapped task is what another task has returned.
+        is_mapped = getattr(self, "_BaseOperator__from_mapped", True)
+        if value is LEFT_OUT or (value is None and (not is_mapped or self._is_none_by_default(parameter))):
+            return None
+        self._given.append(parameter)
+        return value
+
+    def _is_none_by_default(self, parameter: str) -> bool:
+        """Tell whether somebody's subclass has None for what is left out: then None says no more than that."""
+        default = inspect.signature(type(self).__init__).parameters.get(parameter)
+        return default is not None and default.default is None
+
+    def _check_given(self) -> None:
+        """
+        Refuse what was given and is nothing now.
+
+        :raises InvalidInputError: when a parameter is None that was not left out.
+        """
+        for parameter in self._given:
+            if getattr(self, parameter) is None:
+                raise InvalidInputError(
+                    f"{parameter} was given, but there is nothing in it now. If it comes from a template or another "
+                    "task, look at what that gives; leave the parameter out where it is not wanted."
+                )
 
     def render_template(
         self,
@@ -105,7 +155,7 @@ def take_out(text: str) -> tuple[str, dict[str, str]]:
         expressions[name] = match[0]
         return name
 
-    return _EXPRESSION.sub(placeholder, text), expressions
+    return re.sub(_EXPRESSION, placeholder, text), expressions
 
 
 def put_back(rendered: Any, expressions: dict[str, str]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,9 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_moengage.client.errors import AuthenticationError, InvalidInputError, MoEngageError
+from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
-from airflow_provider_moengage.operators.base import LEFT_OUT
-from airflow_provider_moengage.operators.templating import RendersPlainly
+from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments
 from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
 from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
@@ -43,24 +42,23 @@ if TYPE_CHECKING:
 _FAILED_POLLS = "moengage_failed_polls"
 
 
-@dataclass
 class _Execution:
     """
-    What belongs to one execution of a sensor, and to no other.
+    What belongs to one execution of a sensor, and to no other; ``asked_wait`` are the seconds the server asked to wait.
 
     :param hook: the hook, kept between two pokes with its HTTP connection.
     :param tolerance: what the polls have met.
     :param started: when it began, on the monotonic clock.
-    :param asked_wait: how many seconds the server asked to wait.
     """
 
-    hook: MoEngageHook
-    tolerance: FailureTolerance
-    started: float
-    asked_wait: float = 0.0
+    def __init__(self, hook: MoEngageHook, tolerance: FailureTolerance, started: float) -> None:
+        self.hook = hook
+        self.tolerance = tolerance
+        self.started = started
+        self.asked_wait = 0.0
 
 
-class SegmentExistsSensor(RendersPlainly, BaseSensorOperator):
+class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
     """
     Wait until a segment exists, by its id or by its exact name.
 
@@ -116,15 +114,6 @@ class SegmentExistsSensor(RendersPlainly, BaseSensorOperator):
     def hook(self) -> MoEngageHook:
         """The hook of this execution; outside of one a new hook. It sends once: the next poke is the retry."""
         return self._execution.hook if self._execution else self._new_hook()
-
-    def _take(self, parameter: str, value: Any) -> Any:
-        """Take a parameter that may be left out. What is given must be something when the task runs."""
-        # None in a DAG file is there on purpose. That of a mapped task is what another task has returned.
-        is_mapped = getattr(self, "_BaseOperator__from_mapped", True)
-        if value is LEFT_OUT or (value is None and not is_mapped):
-            return None
-        self._given.append(parameter)
-        return value
 
     def execute(self, context: Context) -> Any:
         """
@@ -242,13 +231,8 @@ class SegmentExistsSensor(RendersPlainly, BaseSensorOperator):
                 self.log.warning("%s", hint)
 
     def _find(self, execution: _Execution) -> dict[str, Any] | None:
-        for parameter in self._given:
-            # Or what another task has not given would leave the other parameter alone to be waited for.
-            if getattr(self, parameter) is None:
-                raise InvalidInputError(
-                    f"{parameter} was given, but there is nothing in it now. If it comes from a template or another "
-                    "task, look at what that gives; leave the parameter out where it is not wanted."
-                )
+        # Or what another task has not given would leave the other parameter alone to be waited for.
+        self._check_given()
         client = execution.hook.client
         try:
             return client.find_segment(segment_id=self.segment_id, name=self.name)

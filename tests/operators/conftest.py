@@ -2,24 +2,7 @@
 
 from __future__ import annotations
 
-import types
-from datetime import timedelta
-
 import pytest
-from airflow.providers.standard.triggers import temporal
-
-
-@pytest.fixture
-def triggers_follow_the_sandbox(sandbox, clock, monkeypatch):
-    """Airflow's DateTimeTrigger goes by the sandbox's clock, which an hour passes on at each of its naps."""
-
-    async def sleep(_):
-        sandbox.move_clock(timedelta(hours=1))
-        clock.move(3_600)
-
-    now = types.SimpleNamespace(**{**vars(temporal.timezone), "utcnow": lambda: sandbox.now})
-    monkeypatch.setattr(temporal, "timezone", now)
-    monkeypatch.setattr(temporal, "asyncio", types.SimpleNamespace(sleep=sleep))
 
 
 @pytest.fixture

@@ -314,3 +314,16 @@ class TestWhatAnUpdateChanges:
             "options: City (in)."
         ) in said
         assert not any(value in said for value in ("Pune", "Agra", "70001", "70002", "It is now"))
+
+
+@pytest.mark.parametrize("is_dry_run", [False, True])
+def test_what_stays_as_it_is_is_not_said_to_be_replaced(sandbox, log, is_dry_run):
+    """A server that shows no definition gives nothing to compare with, and no new one follows."""
+    sandbox.add_segment(name="camp")
+    operator = CreateSegmentOperator(
+        task_id="create", name="camp", included_filters=filters("Pune"), if_exists="skip", dry_run=is_dry_run
+    )
+    operator.execute({})
+    said = log()
+    assert "as it is" in said
+    assert "the new one follows" not in said

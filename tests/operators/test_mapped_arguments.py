@@ -6,6 +6,7 @@ import pytest
 from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator, CreateSegmentOperator
+from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
 from tests.support import filters, new_dag
 
 
@@ -87,3 +88,28 @@ def test_what_a_task_group_is_mapped_over_has_its_type(sandbox, run_dag):
     assert run.state == "success", run.log[-3000:]
     assert "file segment" not in run.log
     assert [request.method for request in sandbox.requests] == ["PATCH", "PATCH"]
+
+
+class _OwnArchive(ArchiveSegmentOperator):
+    """What a user writes: None for what is left out, handed on."""
+
+    def __init__(self, *, name=None, segment_id=None, **kwargs):
+        super().__init__(name=name, segment_id=segment_id, **kwargs)
+
+
+class _OwnSensor(SegmentExistsSensor):
+    def __init__(self, *, name=None, segment_id=None, **kwargs):
+        super().__init__(name=name, segment_id=segment_id, **kwargs)
+
+
+def test_a_mapped_subclass_may_leave_out_by_none(sandbox, run_dag):
+    for name in ("a", "b"):
+        sandbox.add_segment(name=name)
+    with new_dag("mapped_subclass") as dag:
+        waiting = _OwnSensor.partial(task_id="wait", timeout=0).expand(name=["a", "b"])
+        waiting >> _OwnArchive.partial(task_id="archive").expand(name=["a", "b"])
+
+    run = run_dag(dag)
+
+    assert run.state == "success", run.log[-3000:]
+    assert all(segment["archived"] for segment in sandbox.segments)
