@@ -190,7 +190,7 @@ class CreateSegmentOperator(DefinitionOperator):
         :param target: the segment.
         :return: sentences without values.
         """
-        from airflow_provider_moengage.client.definitions import is_definition_shown
+        from airflow_provider_moengage.client.same_definition import is_definition_shown
         from airflow_provider_moengage.segments.definition_changes import outline_of
 
         if target.segment_id is None:

@@ -128,7 +128,7 @@ def attribute(value: Any = "gold", **fields: Any) -> dict[str, Any]:
         "name": "Tier",
         "data_type": "string",
         "operator": "in",
-        "value": value,
+        "value": str(value) if isinstance(value, int) else value,
         "negate": False,
         "case_sensitive": False,
         **fields,
