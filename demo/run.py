@@ -82,14 +82,14 @@ def run_dag(airflow: Standalone, sandbox: Sandbox) -> dict[str, str | None]:
     tell("approve", f"{question['subject']} The demo clicks Approve.")
     airflow.answer(DAG_ID, run_id, "approve", "Approve")
     airflow.wait_for_the_end(DAG_ID, run_id)
-    tell_of_archives([request for request in sandbox.requests if request.path.endswith("/archive")])
+    say_what_was_archived([request for request in sandbox.requests if request.path.endswith("/archive")])
     states = airflow.states(DAG_ID, run_id)
     if states["report_room"] == "success":
         tell("report_room", airflow.xcom(DAG_ID, run_id, "report_room"))
     return states
 
 
-def tell_of_archives(requests: list[RecordedRequest]) -> None:
+def say_what_was_archived(requests: list[RecordedRequest]) -> None:
     """Sum up what has reached MoEngage."""
     of_failing = [str(request.status) for request in requests if request.json["name"] == FAILING]
     archived = sum(request.status == ARCHIVED for request in requests)

@@ -107,7 +107,7 @@ class CreateSegmentOperator(DefinitionOperator):
                     f"MoEngage does not list the segment that has it, which was archived long ago then. {error.way_out}"
                 )
                 raise
-        # It was made between the look and the call: it is there now.
+        # It was made after it was looked for and before the call: it is there now.
         return super().call_api(context)
 
     def find_target(self, client: MoEngageClient) -> Target:

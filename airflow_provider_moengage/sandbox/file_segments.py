@@ -70,7 +70,11 @@ class FileRequest:
     callback_status: int | None = None
 
     def shown(self) -> JsonObject:
-        """Show it in values that JSON has."""
+        """
+        Show it in values that JSON has.
+
+        :return: its fields.
+        """
         return {**vars(self), "accepted": as_api_time(self.accepted), "due": as_api_time(self.due)}
 
 

@@ -70,21 +70,21 @@ def _waiting(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ours, https = by_name["names", 1_000], by_name["http", 1_000]
     shared = by_id[1_000]
 
-    def cpu(run: Mapping[str, Any], looks: int) -> str:
-        return f"{max(0.0, run['cpu_seconds'] - idle['cpu_seconds']) / looks * 1_000:.2f} ms"
+    def cpu(run: Mapping[str, Any], polls: int) -> str:
+        return f"{max(0.0, run['cpu_seconds'] - idle['cpu_seconds']) / polls * 1_000:.2f} ms"
 
     def memory(run: Mapping[str, Any]) -> str:
         return f"{run['kib_waiting'] / run['count']:.1f} KiB"
 
     return [
         (
-            f"requests of {most:,} sensors that wait for names, in {figures['looks']} intervals",
+            f"requests of {most:,} sensors that wait for names, in {figures['polls']} intervals",
             f"{by_name['names', most]['requests']:,}",
             f"`HttpSensorTrigger`, 1,000 of them: {https['requests']:,}, as many as it managed",
         ),
         (
             "processor time of one of 1,000 such sensors, a poll",
-            cpu(ours, ours["count"] * figures["looks"]),
+            cpu(ours, ours["count"] * figures["polls"]),
             f"`HttpSensorTrigger` {cpu(https, https['requests'])}",
         ),
         ("memory of one of 1,000 such sensors", memory(ours), f"`HttpSensorTrigger` {memory(https)}"),

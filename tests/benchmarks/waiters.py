@@ -36,7 +36,7 @@ def main() -> None:
     sys.stdout.write(f"\n{json.dumps(result)}\n")
 
 
-def on_a_shared_stream(count: int, interval: float, looks: int) -> dict[str, Any]:
+def on_a_shared_stream(count: int, interval: float, polls: int) -> dict[str, Any]:
     triggers = [SegmentExistsTrigger(name=f"awaited {number}", poll_interval=interval) for number in range(count)]
 
     async def wait_together() -> dict[str, Any]:
@@ -45,10 +45,10 @@ def on_a_shared_stream(count: int, interval: float, looks: int) -> dict[str, Any
 
         async def counted(stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
             seen = 0
-            async for look in stream:
-                yield look
+            async for poll in stream:
+                yield poll
                 seen += 1
-                if seen == looks:
+                if seen == polls:
                     all_seen.set()
 
         async def wait(number: int) -> None:
@@ -63,12 +63,12 @@ def on_a_shared_stream(count: int, interval: float, looks: int) -> dict[str, Any
             finally:
                 await manager.unsubscribe(number, key)
 
-        return await measured(wait, count, all_seen.wait() if count else asyncio.sleep(looks * interval))
+        return await measured(wait, count, all_seen.wait() if count else asyncio.sleep(polls * interval))
 
     return asyncio.run(wait_together())
 
 
-def over_http(count: int, interval: float, looks: int) -> dict[str, Any]:
+def over_http(count: int, interval: float, polls: int) -> dict[str, Any]:
     from airflow.providers.http.triggers.http import HttpSensorTrigger
 
     async def wait(number: int) -> None:
@@ -76,12 +76,12 @@ def over_http(count: int, interval: float, looks: int) -> dict[str, Any]:
         async for event in trigger.run():
             raise RuntimeError(f"Nothing was to be found, but: {event}")
 
-    # It looks before it sleeps.
-    return asyncio.run(measured(wait, count, asyncio.sleep((looks - 0.5) * interval)))
+    # It polls before it sleeps.
+    return asyncio.run(measured(wait, count, asyncio.sleep((polls - 0.5) * interval)))
 
 
 async def measured(wait: Callable[[int], Any], count: int, end_of_it: Awaitable[Any]) -> dict[str, Any]:
-    """Let so many wait, and look at what it takes."""
+    """Let so many wait, and poll at what it takes."""
     process = psutil.Process()
     # Once a process: what it imports, and what the first list of all segments takes.
     with await MoEngageHook().aget_client() as client:

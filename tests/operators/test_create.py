@@ -176,15 +176,15 @@ class TestUpsert:
         assert "UnarchiveSegmentOperator" in message
 
     def test_one_that_is_made_meanwhile(self, today, monkeypatch):
-        """Between the look and the call."""
-        looks = []
+        """After it was looked for, and before the call."""
+        found = []
         find = CreateSegmentOperator.find_target
 
         def find_and_be_overtaken(operator, client):
             target = find(operator, client)
-            if not looks:
+            if not found:
                 today.add_segment(name="camp", included_filters=AGRA)
-            looks.append(target)
+            found.append(target)
             return target
 
         monkeypatch.setattr(CreateSegmentOperator, "find_target", find_and_be_overtaken)
