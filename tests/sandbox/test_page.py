@@ -125,8 +125,10 @@ def test_it_shows_how_much_of_each_limit_is_used(api: Caller) -> None:
     for _ in range(52):
         api.list()
     api.get("x")
+    api.archive(api.sandbox.add_segment(name="Diwali")["name"])
     shown = text_of(api("GET", "/"))
     assert "Get by id 1 of 100 1 of 1,000 1 of 4,000 List 50 of 50 50 of 200 50 of 1,000 Create 0 of 50" in shown
+    assert "Archive 1 of 50 1 of 200 1 of 1,000 Unarchive 0 of 50 0 of 200 0 of 1,000" in shown
     with Sandbox(rate_limits=False) as unlimited:
         assert "They are off." in text_of(Caller(unlimited, "")("GET", "/"))
 
