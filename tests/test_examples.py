@@ -51,7 +51,11 @@ needs_airflow_3 = pytest.mark.skipif(
 
 
 @pytest.fixture
-def run_snippet(run_dag, tmp_path, request):
+def run_snippet(run_dag, tmp_path, request, monkeypatch):
+    # The Variables that the page on file segments names.
+    monkeypatch.setenv("AIRFLOW_VAR_VIP_FILE_URL", "http://127.0.0.1:9/ids.csv")
+    monkeypatch.setenv("AIRFLOW_VAR_VIP_ADDITIONS_URL", "http://127.0.0.1:9/more.csv")
+
     def run(name):
         file = tmp_path / "snippet.py"
         file.write_text(SNIPPETS[name])

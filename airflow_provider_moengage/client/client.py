@@ -116,7 +116,8 @@ class MoEngageClient(FileSegmentCalls):
 
     def archive_segment(self, name: str, segment_id: str | None = None) -> dict[str, Any]:
         """
-        Archive a segment, file or filter. API document: archive and unarchive; 50 calls a minute, 200 an hour, 1,000 a day.
+        Archive a segment, file or filter. API document: archive and unarchive; 50 calls a minute, 200 an hour, 1,000 a
+        day.
 
         MoEngage no longer shows an archived segment after 180 days.
 

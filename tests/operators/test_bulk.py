@@ -462,7 +462,7 @@ class TestBadInput:
             ({"segments": [[{"name": "camp"}]]}, "Outputs of mapped tasks are lists of lists: flatten them."),
             ({"segments": [{"name": "a"}, {"segment_id": UNKNOWN_ID}]}, "segments[1] has no name"),
             ({"segments": [{"name": " "}]}, "the name of segments[0] is blank"),
-            ({"segments": [{"name": 7}]}, "the name of segments[0] must be a string, not int (7)"),
+            ({"segments": [{"name": 7}]}, "the name of segments[0] must be a string, not int"),
             ({"segments": [{"name": "a", "segment_id": ""}]}, "the segment_id of segments[0] is blank"),
             ({"segments": [{"name": "a", "segment_id": 7}]}, "the segment_id of segments[0] must be a string"),
             ({"concurrency": 0}, "concurrency must be a whole number of calls at once, from 1 to 16, not int (0)"),

@@ -168,7 +168,7 @@ def test_an_impatient_user_loses_nothing(start: Start, tmp_path: Path) -> None:
         (b'{"a": "shopping list"}', "it is not a state of the sandbox"),
         (
             json.dumps({**GOOD_STATE, "segments": [{"name": 7}]}).encode(),
-            "it has a segment that cannot be: name must be a text, not 7",
+            "it has a segment 7 that cannot be: name must be a text, not 7",
         ),
     ],
 )

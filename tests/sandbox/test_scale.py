@@ -111,7 +111,7 @@ def test_only_one_of_two_hundred_gets_a_name_or_filters() -> None:
             caller = Caller(sandbox, "segment_id", timeout=60)
             with caller.session:
                 start.wait(60)
-                name, value = ("the one", number) if number % 2 else (f"another {number}", "the one")
+                name, value = ("the one", str(number)) if number % 2 else (f"another {number}", "the one")
                 return caller.create(name, group(attribute(value))).status_code
 
         with ThreadPoolExecutor(CLIENTS) as pool:

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.system import left_behind
-from tests.system.dags.known_to_tests import AWAITED_ID, NAME, PLANTED_CONN_ID, REFUSED_ID
+from tests.system.dags.known_to_tests import AWAITED_ID, NAME, PLANTED_CONN_ID, REFUSED_ID, REFUSED_UPDATE_ID
 from tests.system.real_airflow import RealAirflow
 from tests.system.settings import PLANTED_KEY, needs_shared_streams
 
@@ -50,7 +50,7 @@ def test_a_planted_key_is_found_nowhere(airflow: RealAirflow, sandbox):
     with airflow.connection(PLANTED_CONN_ID, sandbox.connection):
         accepted = press_test(airflow)
         echo_the_key(sandbox, "PATCH", "/v2/custom-segments/unarchive", 401)
-        echo_the_key(sandbox, "PATCH", f"{LIST}/{REFUSED_ID}", 401)
+        echo_the_key(sandbox, "GET", f"{LIST}/{REFUSED_UPDATE_ID}", 401)
         echo_the_key(sandbox, "GET", NO_SEGMENT, 401)
         run = airflow.trigger("planted_key")
         ended = {"refused": "failed", "show_everything": "success"}

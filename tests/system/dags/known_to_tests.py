@@ -15,3 +15,4 @@ PLANTED_CONN_ID = "moengage_planted_key"
 NAME = "camp diwali 2026"
 AWAITED_ID = "a" * 24
 REFUSED_ID = "b" * 24
+REFUSED_UPDATE_ID = "c" * 24

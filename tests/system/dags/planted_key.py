@@ -8,7 +8,7 @@ from typing import Any
 
 import pendulum
 from airflow.sdk import DAG, task
-from known_to_tests import AWAITED_ID, NAME, PLANTED_CONN_ID, REFUSED_ID
+from known_to_tests import AWAITED_ID, NAME, PLANTED_CONN_ID, REFUSED_ID, REFUSED_UPDATE_ID
 
 from airflow_provider_moengage.client import MoEngageError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
@@ -39,7 +39,7 @@ with DAG(
     archive = ArchiveSegmentOperator(task_id="archive", name=NAME, segment_id=AWAITED_ID, retries=1)
     [by_name, by_id, rescheduled] >> update >> archive
 
-    UpdateSegmentOperator(task_id="refused", segment_id=REFUSED_ID, included_filters=FILTERS, retries=1)
+    UpdateSegmentOperator(task_id="refused", segment_id=REFUSED_UPDATE_ID, included_filters=FILTERS, retries=1)
 
     @task
     def show_everything() -> list[str]:
