@@ -116,10 +116,10 @@ class MoEngageClient(FileSegmentCalls):
 
     def archive_segment(self, name: str, segment_id: str | None = None) -> dict[str, Any]:
         """
-        Archive a segment, file or filter. API document: archive and unarchive; 50 calls a minute, 200 an hour, 1,000 a
-        day.
+        Archive a segment, file or filter. API document: archive and unarchive.
 
-        MoEngage no longer shows an archived segment after 180 days.
+        MoEngage allows 50 of these calls a minute, 200 an hour and 1,000 a day, and no longer shows an archived segment
+        after 180 days.
 
         :param name: its name. With an id it must be that segment's own, since a newer server goes by the name alone.
         :param segment_id: its id, which wins over the name.

@@ -95,7 +95,7 @@ class BadRequestError(MoEngageError):
     headline = "MoEngage found the request malformed"
     way_out = (
         "Check what was sent: filters as the dashboard generates them, an id of 24 hexadecimal characters, a name with "
-        "neither HTML nor only blanks. An externally managed segment cannot be archived."
+        "neither HTML nor only blanks. An archive is refused like this when the segment is externally managed."
     )
 
 

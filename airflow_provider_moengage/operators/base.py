@@ -150,7 +150,9 @@ class MoEngageOperator(PlainArguments, BaseOperator):
         since = datetime.fromisoformat(waiting_since) if waiting_since else now
         if moment - self._longest_wait() > since:
             return
-        self.log.warning("The task is deferred until %s UTC. %s", moment.to_datetime_string(), error)
+        # Without the way out, which is to defer.
+        what = f"{error.headline}: {error.message}"
+        self.log.warning("The task is deferred until %s UTC. %s", moment.to_datetime_string(), what)
         self.defer(
             trigger=DateTimeTrigger(moment=moment),
             method_name="execute_complete",

@@ -191,7 +191,7 @@ class _Walk:
         if operator == "is" and data_type == "double" and node.within == "affinity":
             return True
         if isinstance(operator, str) and not comes_later(operator):
-            sentence = f"{data_type} has no operator {shown(operator)}: {listed(known)}."
+            sentence = f"{data_type} has no operator {shown(operator)}. It has: {listed(known)}."
             self.findings.say(f"{node.place}.operator", sentence)
             return False
         return self.findings.is_word(node.place, "operator", operator, known)

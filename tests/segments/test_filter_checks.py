@@ -160,7 +160,7 @@ WRONG = [
     (changed(SAMPLE, data_type=LEFT_OUT), "data_type", "It is missing: string, double"),
     (changed(SAMPLE, operator=LEFT_OUT), "operator", "It is missing: in, is, contains"),
     *(
-        ({**SAMPLE, "operator": word}, "operator", f'string has no operator "{word}": in, is')
+        ({**SAMPLE, "operator": word}, "operator", f'string has no operator "{word}". It has: in, is')
         for word in ("equals", "notEquals", "not_equal", "lessThan", "today")
     ),
     (attribute("double", "is", value=1), "operator", 'double has no operator "is"'),
