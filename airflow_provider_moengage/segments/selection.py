@@ -125,8 +125,8 @@ class Selection:
         if self.segments and is_by_age and self.criteria.since is None:
             yield (
                 "The selection has no newer_than: the next run selects the same segments again, since archived ones "
-                "are listed for 180 days. For a job that is repeated, add a newer_than that is longer than older_than by "
-                "the schedule's interval and a day."
+                "are listed for 180 days. For a job that is repeated, add a newer_than that is longer than older_than "
+                "by the schedule's interval and a day."
             )
         for segment in self.unreadable:
             yield (
