@@ -58,6 +58,7 @@ class CreateSegmentOperator(DefinitionOperator):
         another, or is not shown by the server; excluded filters that are not given are taken away.
     :param allow_empty_values: let a list of values be empty, of which MoEngage may make nobody, or everybody.
     :param validate_filters: refuse filters that MoEngage's published language does not allow, before anything is sent.
+        ``False`` leaves ``allow_empty_values`` as it is.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
