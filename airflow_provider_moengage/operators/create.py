@@ -145,7 +145,19 @@ class CreateSegmentOperator(DefinitionOperator):
         """Let pass what an earlier try of this task has created: a retry of the task meets it under its own name."""
         from airflow_provider_moengage.client.same_definition import is_definition_shown
 
-        if self._is_retry and (self._is_as_wanted(segment) or self._is_of_this_run(segment)):
+        if self._is_retry and self._is_as_wanted(segment):
+            return
+        if self._is_retry and self._is_of_this_run(segment):
+            self.log.warning(
+                "The segment %s (%s) is taken for the one that an earlier try of this task has created, by its time "
+                "alone: it was created at %s, and this run began at %s. MoEngage does not show its definition, and "
+                "somebody else may have made it since then. To be sure, compare its filters in the dashboard with "
+                'those of this task; if_exists="update" sends these whatever is there.',
+                shown(self.name),
+                segment["id"],
+                segment.get("created_time"),
+                self._run_began,
+            )
             return
         taken = DuplicateNameError(f"there is a segment {shown(self.name)} already")
         taken.existing_segment_name, taken.existing_segment_id = self.name, str(segment["id"])

@@ -202,21 +202,27 @@ class TestRetry:
         segment_id = today.add_segment(name="camp", included_filters=PUNE)["id"]
         assert create().execute(self.RETRY)["id"] == segment_id
         assert "POST" not in methods(today)
-        assert "An earlier try of this task has created the segment 'camp'" in log()
+        said = log()
+        assert "An earlier try of this task has created the segment 'camp'" in said
+        assert "by its time" not in said
 
     def test_another_one_is_not(self, today):
         today.add_segment(name="camp", included_filters=AGRA)
         assert "The name is taken" in refusal_of(create(), self.RETRY)
 
     @pytest.mark.parametrize("hours", [-1, 1])
-    def test_one_that_does_not_show_its_definition_is_taken_by_its_time(self, monkeypatch, hours):
+    def test_one_that_does_not_show_its_definition_is_taken_by_its_time(self, monkeypatch, hours, log):
         with Sandbox(dialect="seeds") as sandbox:
             monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
-            sandbox.add_segment(name="camp", included_filters=PUNE)
+            segment = sandbox.add_segment(name="camp", included_filters=AGRA)
             run = SimpleNamespace(start_date=sandbox.now + timedelta(hours=hours))
             if hours < 0:
                 create().execute({**self.RETRY, "dag_run": run})
                 assert "POST" not in methods(sandbox)
+                said = log()
+                assert f"The segment 'camp' ({segment['id']}) is taken for the one that an earlier try of this" in said
+                assert "by its time alone" in said
+                assert "compare its filters in the dashboard" in said
             else:
                 assert "It may be the one that an earlier try" in refusal_of(create(), {**self.RETRY, "dag_run": run})
 
@@ -384,6 +390,35 @@ class TestFiltersAreChecked:
             sandbox.add_segment(id=f"{number:024x}", name=f"other {number}", included_filters=filters([str(number)]))
         create(included, excluded_filters=excluded).execute({})
         assert methods(sandbox) == ["POST"]
+
+
+class TestTheLanguageOnTheSandbox:
+    """Tried as a new user would: a place and an object pass, and a word that is none fails with the reason beside."""
+
+    @pytest.fixture(params=["seeds", "today"])
+    def server(self, request, monkeypatch):
+        with Sandbox(dialect=request.param) as sandbox:
+            monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
+            yield sandbox
+
+    def test_a_geopoint_and_an_object(self, server):
+        place = {"filter_type": "user_attributes", "name": "Last Known Location", "data_type": "geopoint",
+                 "value": 18.52, "value1": 73.85, "radius": 5_000}  # fmt: skip
+        address = {"filter_type": "user_attributes", "name": "Address", "data_type": "object", **PUNE}
+        given = {"filter_operator": "and", "filters": [place, address]}
+        create(given).execute({})
+        assert server.segments[0]["included_filters"] == given
+        assert server.requests[-1].explanation is None
+
+    def test_equals(self, server):
+        city = {"filter_type": "user_attributes", "name": "City", "data_type": "string", "operator": "equals",
+                "value": "Pune"}  # fmt: skip
+        message = refusal_of(create({"filter_operator": "and", "filters": [city]}, validate_filters=False))
+        assert "MoEngage" in message
+        assert server.segments == []
+        explanation = server.requests[-1].explanation
+        assert explanation.startswith("included_filters.filters[0].operator ")
+        assert "equals" in explanation
 
 
 class TestWhatAnUpdateChanges:
