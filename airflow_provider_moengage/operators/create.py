@@ -58,6 +58,7 @@ class CreateSegmentOperator(DefinitionOperator):
         another, or is not shown by the server; excluded filters that are not given are taken away.
     :param allow_empty_values: let a list of values be empty, of which MoEngage may make nobody, or everybody.
     :param validate_filters: refuse filters that MoEngage's published language does not allow, before anything is sent.
+        ``False`` leaves ``allow_empty_values`` as it is.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
@@ -144,7 +145,19 @@ class CreateSegmentOperator(DefinitionOperator):
         """Let pass what an earlier try of this task has created: a retry of the task meets it under its own name."""
         from airflow_provider_moengage.client.same_definition import is_definition_shown
 
-        if self._is_retry and (self._is_as_wanted(segment) or self._is_of_this_run(segment)):
+        if self._is_retry and self._is_as_wanted(segment):
+            return
+        if self._is_retry and self._is_of_this_run(segment):
+            self.log.warning(
+                "The segment %s (%s) is taken for the one that an earlier try of this task has created, by its time "
+                "alone: it was created at %s, and this run began at %s. MoEngage does not show its definition, and "
+                "somebody else may have made it since then. To be sure, compare its filters in the dashboard with "
+                'those of this task; if_exists="update" sends these whatever is there.',
+                shown(self.name),
+                segment["id"],
+                segment.get("created_time"),
+                self._run_began,
+            )
             return
         taken = DuplicateNameError(f"there is a segment {shown(self.name)} already")
         taken.existing_segment_name, taken.existing_segment_id = self.name, str(segment["id"])

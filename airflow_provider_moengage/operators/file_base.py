@@ -43,9 +43,9 @@ class FileOperator(OneSegmentOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.attribute_name = attribute_name
-        self.attribute_type = attribute_type
-        self.file_url = file_url
+        self.attribute_name = self._take("attribute_name", attribute_name)
+        self.attribute_type = self._take("attribute_type", attribute_type)
+        self.file_url = self._take("file_url", file_url)
         self.callback_url = self._take("callback_url", callback_url)
         self.emails = self._take("emails", emails)
         # The addresses themselves. Airflow stores what a template field is once it is rendered, and shows it to all.

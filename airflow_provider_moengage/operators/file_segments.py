@@ -75,8 +75,8 @@ class CreateFileSegmentOperator(FileOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.name = name
-        self.expiry_days = expiry_days
+        self.name = self._take("name", name)
+        self.expiry_days = self._take("expiry_days", expiry_days)
         self.if_exists = if_exists
 
     def find_target(self, client: MoEngageClient) -> Target:

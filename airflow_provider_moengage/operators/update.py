@@ -80,25 +80,26 @@ class DefinitionOperator(OneSegmentOperator):
                 raise InvalidInputError(f"{parameter} must be True or False, not {kind_of(getattr(self, parameter))}.")
         for place, group in self._definition.items():
             check_filter_group(place, group)
-        if not self.validate_filters:
-            return
-        from airflow_provider_moengage.segments.filters import check_filters
+        from airflow_provider_moengage.segments.filter_checks import empty_lists_of, mistakes_of_definition
 
-        mistakes = [
-            f"{place}: {sentence}"
-            for key, group in self._definition.items()
-            for place, sentence in check_filters(group, key, allow_empty_values=self.allow_empty_values)
-        ]
+        if self.validate_filters:
+            found = mistakes_of_definition(self._definition, allow_empty_values=self.allow_empty_values)
+            refused = (
+                "MoEngage would refuse these filters, and nothing was sent (validate_filters=False sends them as they "
+                "are, but for empty lists)."
+            )
+        else:
+            # Not to be checked against the language is no consent to select everybody.
+            found = [] if self.allow_empty_values else empty_lists_of(self._definition)
+            refused = "These filters have an empty list, and nothing was sent."
+        mistakes = [f"{place}: {sentence}" for place, sentence in found]
         if not (self.included_filters["filters"] or self.allow_empty_values):
             empty = "The list is empty: MoEngage may select nobody, or everybody. allow_empty_values=True lets it be."
             mistakes.insert(0, f"included_filters.filters: {empty}")
         if mistakes:
             for mistake in mistakes[:_LOGGED_MISTAKES]:
                 self.log.error("%s", mistake)
-            raise InvalidInputError(
-                "MoEngage would refuse these filters, and nothing was sent (validate_filters=False sends them as they "
-                "are). " + _beginning_of(mistakes)
-            )
+            raise InvalidInputError(f"{refused} {_beginning_of(mistakes)}")
 
     def _changes_in(self, segment: dict[str, Any]) -> list[str]:
         """Say what is to change in a segment that is there, as far as the server shows its definition."""
@@ -153,6 +154,7 @@ class UpdateSegmentOperator(DefinitionOperator):
     :param excluded_filters: who is left out of it, shaped like ``included_filters``. (templated)
     :param allow_empty_values: let a list of values be empty, of which MoEngage may make nobody, or everybody.
     :param validate_filters: refuse filters that MoEngage's published language does not allow, before anything is sent.
+        ``False`` leaves ``allow_empty_values`` as it is.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_moengage.segments.filter_attribute_checks import AUGUST_SPELLING, check_comparison
@@ -23,6 +24,7 @@ MOST_CHARACTERS = 262_144
 
 # Deeper than any people make, and than Python writes as JSON.
 _DEEPEST = 300
+_DEEPEST_VALUE = 1_000
 
 _FOR_TEXT = (
     *("in", "is", "contains", "startsWith", "endsWith", "containsInTheFollowing", "startsWithInTheFollowing"),
@@ -66,16 +68,46 @@ def mistakes_of(group: Any, place: str, *, allow_empty_values: bool) -> list[tup
     :param group: what is to be sent.
     :param place: what it is called in the places.
     :param allow_empty_values: whether a list of values may be empty.
-    :return: the places, in the order of the definition, each with a sentence.
+    :return: the places, in the order of the group, each with a sentence.
+    """
+    return mistakes_of_definition({place: group}, allow_empty_values=allow_empty_values)
+
+
+def mistakes_of_definition(groups: Mapping[str, Any], *, allow_empty_values: bool) -> list[tuple[str, str]]:
+    """
+    Say what is surely wrong with a definition. MoEngage's limits hold for all of its groups together.
+
+    :param groups: what is to be sent, by what it is called in the places.
+    :param allow_empty_values: whether a list of values may be empty.
+    :return: the places, in the order of the definition, each with a sentence; what concerns the size comes last.
     """
     walk = _Walk(Findings(allow_empty_values=allow_empty_values))
-    walk.through(_Node(place, group, is_group=True, within="any", level=1))
-    _check_size(walk.findings, place, group)
+    for place, group in groups.items():
+        walk.through(_Node(place, group, is_group=True, within="any", level=1))
+    _check_size(walk.findings, groups)
     return walk.findings.found
 
 
+def empty_lists_of(groups: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """
+    Find the lists of values, and of a filter's own filters, that are empty, whatever language the filters are in.
+
+    :param groups: what is to be sent, by what it is called in the places.
+    :return: the places, in the order of the definition, each with a sentence.
+    """
+    findings = Findings(allow_empty_values=False)
+    for name, group in groups.items():
+        for place, value in _everything_in(name, group):
+            if isinstance(value, dict):
+                findings.check_not_empty(place, "value", value.get("value"))
+                # A group without filters is none; a filter that asks for them is about nothing then.
+                if "filter_type" in value or "data_type" in value:
+                    findings.check_not_empty(place, "filters", value.get("filters"))
+    return findings.found
+
+
 class _Walk:
-    """A look at all groups and filters of a definition, in their order."""
+    """A look at all groups and filters of a definition, in their order; the segments count once in all of it."""
 
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
@@ -85,6 +117,7 @@ class _Walk:
         self._references: set[Any] = set()
 
     def through(self, top: _Node) -> None:
+        self._seen.clear()
         self._pending.append(top)
         while self._pending:
             node = self._pending.pop()
@@ -225,19 +258,30 @@ class _Walk:
             self._pending.append(_Node(f"{node.place}.{key}", value, is_group=True, within=within, level=node.level))
 
 
-def _check_size(findings: Findings, place: str, group: Any) -> None:
+def _check_size(findings: Findings, groups: Mapping[str, Any]) -> None:
+    sizes = {place: _size_of(findings, place, group) for place, group in groups.items()}
+    too_large = [place for place, size in sizes.items() if size > MOST_CHARACTERS]
+    if not too_large and sum(sizes.values()) > MOST_CHARACTERS:
+        too_large = [" and ".join(sizes)]
+    for place in too_large:
+        size = sizes.get(place, sum(sizes.values()))
+        findings.say(place, f"The definition has {size:,} characters: MoEngage takes {MOST_CHARACTERS:,}.")
+
+
+def _size_of(findings: Findings, place: str, group: Any) -> int:
+    """Count the characters of a group; 0 for one that is no JSON, of which the findings say why."""
     try:
-        text = json.dumps(group, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_nothing_yet)
+        return len(json.dumps(group, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_nothing_yet))
     except RecursionError:
-        if not any(sentence.endswith("which cannot be sent.") for _, sentence in findings.found):
+        is_said = any(
+            where.startswith(place) and sentence.endswith("which cannot be sent.") for where, sentence in findings.found
+        )
+        if not is_said:
             findings.say(place, "It is nested too deeply to be sent.")
-        return
     except (TypeError, ValueError):
         for where, sentence in _not_in_json(place, group) or [(place, "It holds itself, or a key that is no text.")]:
             findings.say(where, sentence)
-        return
-    if len(text) > MOST_CHARACTERS:
-        findings.say(place, f"The definition has {len(text):,} characters: MoEngage takes {MOST_CHARACTERS:,}.")
+    return 0
 
 
 def _nothing_yet(value: Any) -> None:
@@ -247,20 +291,29 @@ def _nothing_yet(value: Any) -> None:
 
 def _not_in_json(place: str, value: Any) -> list[tuple[str, str]]:
     """Find what cannot be sent: a date, a set, NaN."""
-    found, seen = [], set()
-    pending = [(place, value)]
+    found = []
+    for where, each in _everything_in(place, value):
+        if isinstance(each, float):
+            if not math.isfinite(each):
+                found.append((where, "JSON has neither NaN nor infinity."))
+        elif not (each is None or isinstance(each, str | int | dict | list | tuple) or comes_later(each)):
+            found.append((where, f"JSON has no {type(each).__name__}."))
+    return found
+
+
+def _everything_in(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Walk through objects, lists and what is in them, in their order, each object and list once."""
+    seen: set[int] = set()
+    pending = [(place, value, 0)]
     while pending:
-        place, value = pending.pop()
-        if isinstance(value, dict | list | tuple):
-            if id(value) in seen:
-                continue
+        place, value, depth = pending.pop()
+        is_container = isinstance(value, dict | list | tuple)
+        if depth > _DEEPEST_VALUE or (is_container and id(value) in seen):
+            continue
+        yield place, value
+        if is_container:
             seen.add(id(value))
             is_object = isinstance(value, dict)
-            entries = list(value.items() if isinstance(value, dict) else enumerate(value))
-            pending.extend((f"{place}.{key}" if is_object else f"{place}[{key}]", each) for key, each in entries[::-1])
-        elif isinstance(value, float):
-            if not math.isfinite(value):
-                found.append((place, "JSON has neither NaN nor infinity."))
-        elif not (value is None or isinstance(value, str | int) or comes_later(value)):
-            found.append((place, f"JSON has no {type(value).__name__}."))
-    return found
+            entries = list(value.items() if is_object else enumerate(value))
+            inner = [(f"{place}.{key}" if is_object else f"{place}[{key}]", each, depth + 1) for key, each in entries]
+            pending.extend(reversed(inner))

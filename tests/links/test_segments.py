@@ -16,8 +16,15 @@ from sqlalchemy import select
 from airflow_provider_moengage.client.datacenters import DATA_CENTERS
 from airflow_provider_moengage.links.segments import SegmentLink, segment_page, set_segment_page
 from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator, ListSegmentsOperator
+from airflow_provider_moengage.operators.file_segments import (
+    AddUsersOperator,
+    CreateFileSegmentOperator,
+    RemoveUsersOperator,
+    ReplaceUsersOperator,
+)
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
+    CreateSegmentOperator,
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
@@ -147,6 +154,18 @@ class TestOperators:
 
         assert links_of(dag) == {"archive": page if "cs_id" in run.xcoms["archive"] else None}
 
+    def test_created(self, sandbox, run_dag, segment_id, page):
+        """That of the new one, whose id only the answer has, and of the one that was there."""
+        with new_dag("linked_to_a_new_one") as dag:
+            CreateSegmentOperator(task_id="create", name="new", included_filters=filters("Agra"))
+            CreateSegmentOperator(task_id="keep", name="camp", included_filters=filters("Agra"), if_exists="skip")
+
+        run = run_dag(dag)
+
+        assert run.state == "success"
+        new_id = run.xcoms["create"]["id"]
+        assert links_of(dag) == {"create": f"{sandbox.url}/#{new_id.lower()}", "keep": page}
+
     def test_an_id_from_another_task(self, sandbox, run_dag, segment_id, page):
         with new_dag("linked_by_xcom") as dag:
 
@@ -274,7 +293,11 @@ def test_an_xcom_that_cannot_be_kept_fails_no_task(sandbox, segment_id, monkeypa
 
 
 def test_the_operators_share_one_link():
-    for operator in (ArchiveSegmentOperator, UnarchiveSegmentOperator, UpdateSegmentOperator, SegmentExistsSensor):
+    for operator in (
+        *(ArchiveSegmentOperator, UnarchiveSegmentOperator, UpdateSegmentOperator, CreateSegmentOperator),
+        *(CreateFileSegmentOperator, AddUsersOperator, RemoveUsersOperator, ReplaceUsersOperator),
+        SegmentExistsSensor,
+    ):
         (link,) = operator.operator_extra_links
         assert isinstance(link, SegmentLink)
         assert link.name == NAME

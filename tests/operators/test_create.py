@@ -202,21 +202,27 @@ class TestRetry:
         segment_id = today.add_segment(name="camp", included_filters=PUNE)["id"]
         assert create().execute(self.RETRY)["id"] == segment_id
         assert "POST" not in methods(today)
-        assert "An earlier try of this task has created the segment 'camp'" in log()
+        said = log()
+        assert "An earlier try of this task has created the segment 'camp'" in said
+        assert "by its time" not in said
 
     def test_another_one_is_not(self, today):
         today.add_segment(name="camp", included_filters=AGRA)
         assert "The name is taken" in refusal_of(create(), self.RETRY)
 
     @pytest.mark.parametrize("hours", [-1, 1])
-    def test_one_that_does_not_show_its_definition_is_taken_by_its_time(self, monkeypatch, hours):
+    def test_one_that_does_not_show_its_definition_is_taken_by_its_time(self, monkeypatch, hours, log):
         with Sandbox(dialect="seeds") as sandbox:
             monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
-            sandbox.add_segment(name="camp", included_filters=PUNE)
+            segment = sandbox.add_segment(name="camp", included_filters=AGRA)
             run = SimpleNamespace(start_date=sandbox.now + timedelta(hours=hours))
             if hours < 0:
                 create().execute({**self.RETRY, "dag_run": run})
                 assert "POST" not in methods(sandbox)
+                said = log()
+                assert f"The segment 'camp' ({segment['id']}) is taken for the one that an earlier try of this" in said
+                assert "by its time alone" in said
+                assert "compare its filters in the dashboard" in said
             else:
                 assert "It may be the one that an earlier try" in refusal_of(create(), {**self.RETRY, "dag_run": run})
 
@@ -247,6 +253,34 @@ class TestDryRun:
         assert "The name is taken" in refusal_of(create(dry_run=True))
 
 
+def create_or_update(kind, which):
+    return lambda **arguments: kind(**{"task_id": "it", "included_filters": PUNE, **which, **arguments})
+
+
+OPERATORS = (
+    create_or_update(CreateSegmentOperator, {"name": "camp"}),
+    create_or_update(CreateSegmentOperator, {"name": "camp", "if_exists": "update"}),
+    create_or_update(UpdateSegmentOperator, {"segment_id": UNKNOWN_ID}),
+)
+
+
+def segments(first, end):
+    """References to other segments."""
+    return {
+        "filter_operator": "or",
+        "filters": [
+            {"filter_type": "custom_segments", "id": f"{number:024x}", "name": f"other {number}"}
+            for number in range(first, end)
+        ],
+    }
+
+
+def nested(group, levels):
+    for _ in range(levels):
+        group = {"filter_operator": "and", "filters": [{"filter_type": "nested_filters", **group}]}
+    return group
+
+
 class TestFiltersAreChecked:
     WRONG: ClassVar = {
         "filter_operator": "and",
@@ -256,15 +290,7 @@ class TestFiltersAreChecked:
         ],
     }  # fmt: skip
 
-    @pytest.mark.parametrize(
-        "operator",
-        [
-            create,
-            lambda **arguments: UpdateSegmentOperator(
-                task_id="it", segment_id=UNKNOWN_ID, included_filters=PUNE, **arguments
-            ),
-        ],
-    )
+    @pytest.mark.parametrize("operator", OPERATORS)
     def test_all_places_at_once(self, sandbox, operator):
         message = refusal_of(operator(excluded_filters=self.WRONG))
         assert "excluded_filters.filters[0].operator: " in message
@@ -292,8 +318,107 @@ class TestFiltersAreChecked:
     def test_not_at_all(self, sandbox):
         """MoEngage is asked then, whatever it says."""
         with suppress(AirflowFailException):
-            create(self.WRONG, validate_filters=False).execute({})
+            create({**self.WRONG, "filters": self.WRONG["filters"][:1]}, validate_filters=False).execute({})
         assert methods(sandbox) == ["POST"]
+
+    @pytest.mark.parametrize(
+        ("filters_", "place"),
+        [
+            ([], "filters"),
+            ([{"operator": "equals", "value": []}], "filters[0].value"),
+            ([{"filter_type": "nested_filters", "filter_operator": "or", "filters": []}], "filters[0].filters"),
+            (
+                [{"filter_type": "nested_filters", "filter_operator": "or", "filters": filters([])["filters"]}],
+                "filters[0].filters[0].value",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("operator", OPERATORS)
+    def test_empty_lists_are_refused_unchecked_too(self, sandbox, operator, filters_, place):
+        """validate_filters is about the language: who asks for its False has not asked for everybody."""
+        given = {"included_filters": {"filter_operator": "and", "filters": filters_}, "validate_filters": False}
+        message = refusal_of(operator(**given))
+        assert message.startswith("These filters have an empty list, and nothing was sent.")
+        assert f"included_filters.{place}: The list is empty" in message
+        assert sandbox.requests == []
+        with suppress(AirflowFailException):
+            operator(**given, allow_empty_values=True).execute({})
+        assert sandbox.requests
+
+    def test_no_exclusions_are_no_empty_list(self, sandbox):
+        create(excluded_filters={"filter_operator": "and", "filters": []}, validate_filters=False).execute({})
+        assert len(sandbox.segments) == 1
+
+    @pytest.mark.parametrize(
+        ("included", "excluded", "said"),
+        [
+            (segments(0, 11), None, r"included_filters\.filters\[10\]: .* refer to 10 segments: this is one more"),
+            (PUNE, segments(0, 11), r"excluded_filters\.filters\[10\]: .* refer to 10 segments"),
+            (segments(0, 6), segments(6, 12), r"excluded_filters\.filters\[4\]: .* refer to 10 segments"),
+            (
+                nested(segments(0, 1), 6),
+                None,
+                r"included_filters(\.filters\[0\]){7}: .* 7 levels deep: MoEngage takes 6",
+            ),
+            (PUNE, nested(segments(0, 1), 6), r"excluded_filters(\.filters\[0\]){7}: .* 7 levels deep"),
+            (filters(["x" * 262_144]), None, r"included_filters: The definition has 262,\d+ characters"),
+            (PUNE, filters(["x" * 262_144]), r"excluded_filters: The definition has 262,\d+ characters"),
+            (
+                filters(["x" * 200_000]),
+                filters(["y" * 200_000]),
+                r"included_filters and excluded_filters: The definition has 400,\d+ characters: MoEngage takes 262,144",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("operator", OPERATORS)
+    def test_limits(self, sandbox, operator, included, excluded, said):
+        """They hold for the definition, not for each of its groups."""
+        assert re.search(said, refusal_of(operator(included_filters=included, excluded_filters=excluded)))
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize(
+        ("included", "excluded"),
+        [
+            (segments(0, 5), segments(5, 10)),
+            (segments(0, 8), segments(0, 8)),
+            (nested(segments(0, 1), 5), nested(segments(0, 1), 5)),
+            (filters(["x" * 131_000]), filters(["y" * 130_800])),
+        ],
+    )
+    def test_what_is_just_within_them(self, sandbox, included, excluded):
+        for number in range(10):
+            sandbox.add_segment(id=f"{number:024x}", name=f"other {number}", included_filters=filters([str(number)]))
+        create(included, excluded_filters=excluded).execute({})
+        assert methods(sandbox) == ["POST"]
+
+
+class TestTheLanguageOnTheSandbox:
+    """Tried as a new user would: a place and an object pass, and a word that is none fails with the reason beside."""
+
+    @pytest.fixture(params=["seeds", "today"])
+    def server(self, request, monkeypatch):
+        with Sandbox(dialect=request.param) as sandbox:
+            monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(sandbox.connection))
+            yield sandbox
+
+    def test_a_geopoint_and_an_object(self, server):
+        place = {"filter_type": "user_attributes", "name": "Last Known Location", "data_type": "geopoint",
+                 "value": 18.52, "value1": 73.85, "radius": 5_000}  # fmt: skip
+        address = {"filter_type": "user_attributes", "name": "Address", "data_type": "object", **PUNE}
+        given = {"filter_operator": "and", "filters": [place, address]}
+        create(given).execute({})
+        assert server.segments[0]["included_filters"] == given
+        assert server.requests[-1].explanation is None
+
+    def test_equals(self, server):
+        city = {"filter_type": "user_attributes", "name": "City", "data_type": "string", "operator": "equals",
+                "value": "Pune"}  # fmt: skip
+        message = refusal_of(create({"filter_operator": "and", "filters": [city]}, validate_filters=False))
+        assert "MoEngage" in message
+        assert server.segments == []
+        explanation = server.requests[-1].explanation
+        assert explanation.startswith("included_filters.filters[0].operator ")
+        assert "equals" in explanation
 
 
 class TestWhatAnUpdateChanges:

@@ -11,8 +11,15 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_moengage.client.errors import ServerError
 from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator
+from airflow_provider_moengage.operators.file_segments import (
+    AddUsersOperator,
+    CreateFileSegmentOperator,
+    RemoveUsersOperator,
+    ReplaceUsersOperator,
+)
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
+    CreateSegmentOperator,
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
@@ -184,6 +191,13 @@ class TestUpdateByName:
 
 
 class TestWhatWasGivenAndIsNothing:
+    FILE = {  # noqa: RUF012 - read only
+        "attribute_name": "ID",
+        "attribute_type": "string",
+        "file_url": "https://files.example.com/ids.csv",
+        "callback_url": "https://airflow.example.com/called",
+        "emails": ["a@b.c"],
+    }
     PARAMETERS = (
         (ArchiveSegmentOperator, {"name": "camp", "segment_id": UNKNOWN_ID}),
         (UnarchiveSegmentOperator, {"name": "camp", "segment_id": UNKNOWN_ID}),
@@ -197,6 +211,11 @@ class TestWhatWasGivenAndIsNothing:
                 "excluded_filters": filters(),
             },
         ),
+        (CreateSegmentOperator, {"name": "camp", "included_filters": filters(), "excluded_filters": filters()}),
+        (CreateFileSegmentOperator, {"name": "vip", "expiry_days": 30, **FILE}),
+        (AddUsersOperator, {"name": "vip", "segment_id": UNKNOWN_ID, **FILE}),
+        (RemoveUsersOperator, {"name": "vip", "segment_id": UNKNOWN_ID, **FILE}),
+        (ReplaceUsersOperator, {"name": "vip", "segment_id": UNKNOWN_ID, **FILE}),
     )
     CASES = tuple((kind, given, parameter) for kind, given in PARAMETERS for parameter in given)
 

@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.operators.segments import (
     ArchiveSegmentOperator,
+    CreateSegmentOperator,
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
@@ -86,6 +87,13 @@ def test_what_each_operator_tells(sandbox, run_dag, segment_id, asset, events):
             ArchiveSegmentOperator(task_id="archive", **one)
             >> UnarchiveSegmentOperator(task_id="unarchive", **one)
             >> update
+            >> CreateSegmentOperator(
+                task_id="upsert",
+                name="camp",
+                included_filters=filters("Delhi"),
+                if_exists="update",
+                outlets=[asset],
+            )
         )
 
     run = run_dag(dag)
@@ -96,6 +104,7 @@ def test_what_each_operator_tells(sandbox, run_dag, segment_id, asset, events):
         ("archive", {"action": "archive", **same}),
         ("unarchive", {"action": "unarchive", **same}),
         ("update", {"action": "update", **same, "updated_time": run.xcoms["update"]["updated_time"]}),
+        ("upsert", {"action": "update", **same, "updated_time": run.xcoms["upsert"]["updated_time"]}),
     ]
     assert sandbox.connection["password"] not in str(events())
 

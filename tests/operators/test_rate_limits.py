@@ -14,7 +14,7 @@ from packaging.version import Version
 from airflow_provider_moengage.client.errors import RateLimitError, ServerError
 from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER
 from airflow_provider_moengage.client.retry import RetryPolicy
-from airflow_provider_moengage.operators.segments import UpdateSegmentOperator
+from airflow_provider_moengage.operators.segments import CreateSegmentOperator, UpdateSegmentOperator
 from tests.support import client_of, filters, new_dag
 
 HAS_RETRY_POLICIES = Version(version("apache-airflow")) >= Version("3.3")
@@ -25,6 +25,12 @@ def update_dag(dag_id, segment_id, **arguments):
         UpdateSegmentOperator(
             task_id="update", segment_id=segment_id, included_filters=filters("Agra"), updated_by="a@b.c", **arguments
         )
+    return dag
+
+
+def create_dag(dag_id, **arguments):
+    with new_dag(f"{dag_id}_create") as dag:
+        CreateSegmentOperator(task_id="create", name="new", included_filters=filters("Agra"), **arguments)
     return dag
 
 
@@ -87,6 +93,34 @@ def test_the_retry_comes_exactly_when_there_is_room_again(sandbox, segment_id, r
     refused, _, done = sandbox.requests
     assert done.time - refused.time >= timedelta(seconds=3)
     assert "MoEngage asks to wait 3 s" in run.log
+
+
+@pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="retry policies came with Airflow 3.3")
+@pytest.mark.usefixtures("short_budget")
+def test_so_does_that_of_a_create(sandbox, run_dag):
+    sandbox.fail_next(status=429, headers={"Retry-After": "3"})
+
+    run = run_dag(create_dag("retried", retries=1, retry_delay=timedelta(hours=1)))
+
+    assert run.states == {"create": "success"}
+    assert run.tries == {"create": 2}
+    refused, look, done = sandbox.requests
+    assert [request.method for request in (refused, look, done)] == ["POST", "GET", "POST"]
+    assert done.time - refused.time >= timedelta(seconds=3)
+    assert len(sandbox.segments) == 1
+
+
+@pytest.mark.usefixtures("triggers_follow_the_sandbox")
+def test_a_create_defers_as_its_siblings_do(sandbox, run_dag):
+    sandbox.fail_next(status=429, headers={"Retry-After": "600"})
+
+    run = run_dag(create_dag("deferred", deferrable=True))
+
+    assert run.states == {"create": "success"}
+    assert run.tries == {"create": 1}
+    assert "The task is deferred until" in run.log
+    assert [request.status for request in sandbox.requests] == [429, 201]
+    assert len(sandbox.segments) == 1
 
 
 class TestDeferring:
