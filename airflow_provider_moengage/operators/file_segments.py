@@ -130,7 +130,7 @@ class CreateFileSegmentOperator(FileOperator):
         if target.segment_id is not None:
             return self.replace_all(client, target)
         try:
-            answer = client.create_file_segment(self.name, **self.file_fields(), expiry_days=self.expiry_days)  # type: ignore[arg-type]
+            answer = client.create_file_segment(self.name, **self.file_fields(), expiry_days=self.expiry_days)
         except DuplicateNameError as error:
             # It was made between the look and the call.
             if self.if_exists == "fail" or error.existing_segment_id is None:

@@ -137,7 +137,8 @@ def plan_of(segments: Any, *, max_segments: int, include_file_segments: bool) ->
     if len(plan.segments) > max_segments:
         raise InvalidInputError(
             f"There are {len(plan.segments):,} segments to change, and max_segments allows {max_segments:,}. Nothing "
-            f"was sent. Look at what has selected them; if that is right, set max_segments={len(plan.segments)} or more."
+            f"was sent. Look at what has selected them; if that is right, set max_segments={len(plan.segments)} "
+            "or more."
         )
     if plan.file_segments and not include_file_segments:
         raise InvalidInputError(

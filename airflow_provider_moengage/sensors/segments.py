@@ -226,7 +226,9 @@ class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
         hints = hints_of_name(self.name) if isinstance(self.name, str) and self.segment_id is None else []
         if warning := warning_of(self.poke_interval, call_of(self.segment_id)):
             hints.append(warning)
-        if hints and not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
+        # Airflow 2 does not say whether this is the first poke of many: there each says it.
+        first_reschedule = getattr(context.get("ti"), "get_first_reschedule_date", None)
+        if hints and not (self.reschedule and first_reschedule and first_reschedule(context)):
             for hint in hints:
                 self.log.warning("%s", hint)
 

@@ -148,7 +148,7 @@ class TestBeforeTheFirstCall:
     def test_it_is_the_first_line(self, sandbox, capsys):
         segments = segments_of(1_000)
         ArchiveSegmentsOperator(task_id="it", segments=segments, max_segments=1_000, dry_run=True).execute({})
-        said = [line for line in capsys.readouterr().out.splitlines() if "outside of the Task Runner" not in line]
+        said = [line for line in capsys.readouterr().out.splitlines() if "cannot be called outside" not in line]
         assert "1,000 segments: at least 4 h 4 min, MoEngage archives 200 an hour; done about " in said[0]
 
 
