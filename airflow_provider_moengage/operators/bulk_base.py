@@ -262,6 +262,7 @@ class ManySegmentsOperator(MoEngageOperator):
                 self._counted(client, sent),
                 report,
                 concurrency=self.concurrency,
+                find=self._finder(client),
                 gone_is_done=gone_is_done,
                 is_killed=lambda: self._is_killed,
                 least_seconds=self._least_seconds(client, sent),
@@ -297,6 +298,22 @@ class ManySegmentsOperator(MoEngageOperator):
             save_checkpoint()
             self.log.info("%s: %s There is room again in %s.", self.action, run.progress(), duration(wait))
             run.wait(wait)
+
+    def _finder(self, client: MoEngageClient) -> Callable[[Segment], Segment]:
+        """Give what gets a segment of an id that was given by hand: not again when its call waits for a window."""
+        from airflow_provider_moengage.operators.one_segment import find_target_by_id
+
+        found: dict[str, Segment] = {}
+
+        def find(segment: Segment) -> Segment:
+            if segment.segment_id is None or not segment.is_given_by_hand:
+                return segment
+            if segment.key not in found:
+                target = find_target_by_id(client, segment.name, segment.segment_id, self.log)
+                found[segment.key] = replace(segment, name=target.name or segment.name)
+            return found[segment.key]
+
+        return find
 
     def _counted(self, client: MoEngageClient, sent: SentCalls) -> Callable[[Segment], object]:
         def call(segment: Segment) -> object:

@@ -182,6 +182,33 @@ def find_by_id(client: MoEngageClient, segment_id: str) -> dict[str, Any]:
     return segment
 
 
+def find_target_by_id(client: MoEngageClient, name: str | None, segment_id: str, log: Any) -> Target:
+    """
+    Get the segment of an id that was given by hand, with its own name: a newer server goes by the name alone.
+
+    :param client: the client of the connection.
+    :param name: what it was said to be called, None where nothing was said.
+    :param segment_id: its id.
+    :param log: where it is said that it has another name.
+    :return: the segment, by its own name.
+    :raises SegmentNotFoundError: when there is none.
+    :raises BadRequestError: when it cannot be an id.
+    """
+    segment = find_by_id(client, segment_id)
+    own = segment.get("name")
+    if not isinstance(own, str) or not own.strip():
+        return Target(name, segment_id, segment)
+    if name is not None and name != own:
+        log.warning(
+            "The id wins over the name: the segment %s is called %s, not %s. It is the one of the id that this "
+            "task is about.",
+            segment_id,
+            shown(own),
+            shown(name),
+        )
+    return Target(own, segment_id, segment)
+
+
 def find_by_name(client: MoEngageClient, name: str) -> dict[str, Any]:
     """
     Get the segment of a name, as a list shows it.

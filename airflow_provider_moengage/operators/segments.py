@@ -11,7 +11,7 @@ from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.client.inputs import check_text
 from airflow_provider_moengage.operators.base import LEFT_OUT
 from airflow_provider_moengage.operators.create import CreateSegmentOperator
-from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target, find_by_id, find_by_name
+from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target, find_by_name, find_target_by_id
 from airflow_provider_moengage.operators.update import UpdateSegmentOperator
 
 if TYPE_CHECKING:
@@ -85,19 +85,7 @@ class _ArchivalOperator(OneSegmentOperator):
             return self._find_by_name(client)
         if self.created_time is not None and self.name is not None:
             return Target(self.name, self.segment_id)
-        segment = find_by_id(client, self.segment_id)
-        own = segment.get("name")
-        if not isinstance(own, str) or not own.strip():
-            return Target(self.name, self.segment_id, segment)
-        if self.name is not None and self.name != own:
-            self.log.warning(
-                "The id wins over the name: the segment %s is called %s, not %s. It is the one of the id that this "
-                "task is about.",
-                self.segment_id,
-                shown(own),
-                shown(self.name),
-            )
-        return Target(own, self.segment_id, segment)
+        return find_target_by_id(client, self.name, self.segment_id, self.log)
 
     def _find_by_name(self, client: MoEngageClient) -> Target:
         from airflow_provider_moengage.assets.segments import has_segments

@@ -49,6 +49,11 @@ class Segment:
         return f"name:{self.name}" if self.segment_id is None else f"id:{self.segment_id.casefold()}"
 
     @property
+    def is_given_by_hand(self) -> bool:
+        """Whether its name and id may be those of two segments: only a list shows ``created_time`` beside them."""
+        return self.segment_id is not None and "created_time" not in self.listed
+
+    @property
     def has_non_filter_type(self) -> bool:
         """Whether it may be a file segment: its type is known, and it is another one than that of filters."""
         return self.type is not None and str(self.type).casefold() != _FILTER_TYPE

@@ -94,6 +94,7 @@ class BulkRun:
     :param call: does what is to be done for one segment; raises a MoEngageError when it has not succeeded.
     :param report: says which segments are left, and gets what became of them.
     :param concurrency: how many calls at once.
+    :param find: gives the segment by its own name, before the call for it; raises like ``call``.
     :param gone_is_done: whether a segment that is not there any more counts as done.
     :param is_killed: whether the run is to end; asked all the time, from every thread.
     :param least_seconds: tells how long so many more calls take under the server's limits; 0 where it has none.
@@ -105,12 +106,14 @@ class BulkRun:
         report: Report,
         *,
         concurrency: int,
+        find: Callable[[Segment], Segment] = lambda segment: segment,
         gone_is_done: bool = False,
         is_killed: Callable[[], bool] = lambda: False,
         least_seconds: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
         self.report = report
         self._call = call
+        self._find = find
         self._concurrency = concurrency
         self._gone_is_done = gone_is_done
         self._is_killed = is_killed
@@ -145,6 +148,9 @@ class BulkRun:
             raise
         if self._working:
             self._wait_for_calls_under_way()
+            raise self._killed()
+        # The threads may have heard of it first.
+        if self.report.untried and self._is_killed():
             raise self._killed()
 
     def wait(self, seconds: float) -> None:
@@ -202,27 +208,35 @@ class BulkRun:
 
     def _work(self) -> None:
         try:
-            while not self._stopping and not self._is_killed():
+            while not self._is_stopping():
                 try:
                     segment = self._left.popleft()
                 except IndexError:  # none is left
                     return
-                self._results.put((segment, self._error_of(segment)))
+                if result := self._result_of(segment):
+                    self._results.put(result)
         finally:
             self._results.put(None)
 
-    def _error_of(self, segment: Segment) -> Exception | None:
+    def _is_stopping(self) -> bool:
+        return self._stopping or self._is_killed()
+
+    def _result_of(self, segment: Segment) -> tuple[Segment, Exception | None] | None:
+        """Call for one; give it by its own name with what went wrong, or None when the run was to end before that."""
         try:
+            segment = self._find(segment)
+            if self._is_stopping():
+                return None
             self._call(segment)
         except MoEngageError as error:
             # Here rather than where it is recorded: the other threads are to begin nothing in between.
             if ends_the_run(error):
                 self._stopping = True
             # A thousand failures would hold on to the frames of a thousand calls.
-            return error.with_traceback(None)
+            return segment, error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - the thread that runs the task raises it
-            return error
-        return None
+            return segment, error
+        return segment, None
 
     def _collect(self, *periodic: _Periodic) -> None:
         while self._working and not self._is_killed():
