@@ -28,7 +28,7 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 test: .venv/ready  ## run all tests, and name the ten slowest; OPTIONS=tests/client
 	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup --durations 10 $(OPTIONS)
 
-test-fast: .venv/ready  ## run the tests that need nothing but this process, in half a minute; OPTIONS=tests/client
+test-fast: .venv/ready  ## run the tests that need nothing but this process, in a minute or two; OPTIONS=tests/client
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 10 -m 'not slow and not hypothesis' $(OPTIONS)
 
 coverage: .venv/ready  ## run the tests that need no Airflow beside them, and show which lines and branches they leave out

@@ -114,12 +114,17 @@ SLOW_FILES = {
     "test_command_line",
     "test_contributing",
     "test_distribution",
+    "test_docs",
+    "test_fault_matrix",
+    "test_filters_against_the_sandbox",
     "test_package",
     "test_page",
     "test_parsing",
     "test_pytest_plugin",
     "test_reference",
     "test_scale",
+    "test_segment_created",
+    "test_shared_stream",
     "test_state",
 }
 SLOW_TESTS = {

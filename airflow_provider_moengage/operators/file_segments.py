@@ -132,7 +132,7 @@ class CreateFileSegmentOperator(FileOperator):
         try:
             answer = client.create_file_segment(self.name, **self.file_fields(), expiry_days=self.expiry_days)
         except DuplicateNameError as error:
-            # It was made between the look and the call.
+            # It was made after it was looked for, and before the call.
             if self.if_exists == "fail" or error.existing_segment_id is None:
                 raise self._with_way_out(error) from None
             made = find_by_name(client, self.name)
