@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_moengage.client.errors import ServerError
 from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator
@@ -320,6 +320,7 @@ class TestDryRun:
         assert not written(sandbox)
         assert "Agra" not in log() + json.dumps(answer)
 
+    @pytest.mark.skipif(not hasattr(BaseOperator, "dry_run"), reason="the operators of this Airflow have none")
     def test_airflows_own_dry_run_is_there_still(self):
         assert callable(ArchiveSegmentOperator(task_id="it", name="camp", dry_run=True).dry_run)
 
