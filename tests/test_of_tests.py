@@ -14,6 +14,7 @@ import pytest
 
 from demo import ports
 from demo.ports import promised_ports
+from tests.support import once
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -90,6 +91,7 @@ def test_that_hangs():
 """
 
 
+@once
 @pytest.mark.slow
 def test_a_run_ends_though_a_process_of_it_dies_and_a_test_hangs(tmp_path):
     (tmp_path / "test_it.py").write_text(TESTS)
