@@ -9,7 +9,7 @@ from airflow_provider_moengage.client.errors import DuplicateNameError, InvalidI
 from airflow_provider_moengage.client.inputs import check_text, kind_of
 from airflow_provider_moengage.operators.base import LEFT_OUT
 from airflow_provider_moengage.operators.file_base import FileOperator
-from airflow_provider_moengage.operators.one_segment import Target, find_by_id, find_by_name
+from airflow_provider_moengage.operators.one_segment import Target, find_by_name, find_target_by_id
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
@@ -183,17 +183,11 @@ class _UsersOperator(FileOperator):
         self.check_file()
         if self.segment_id is None:
             segment = find_by_name(client, self.name)
+            target = Target(self.name, str(segment.get("id")), segment)
         else:
-            segment = find_by_id(client, self.segment_id)
-            if self.name is not None and self.name != segment.get("name"):
-                self.log.warning(
-                    "The id wins over the name: the segment %s is called %s, not %s.",
-                    self.segment_id,
-                    shown(str(segment.get("name"))),
-                    shown(self.name),
-                )
-        self.refuse_filter_segment(segment)
-        return Target(str(segment.get("name") or self.name), str(segment.get("id")), segment)
+            target = find_target_by_id(client, self.name, self.segment_id, self.log)
+        self.refuse_filter_segment(target.segment)
+        return target
 
 
 class AddUsersOperator(_UsersOperator):

@@ -92,8 +92,8 @@ class TestManySegments:
         assert "archive: 300 segments, 4 at a time." in run.log
         assert "300 succeeded, 0 skipped, 0 failed." in run.log
         assert re.search(r"archived: 'camp_0', 'camp_1', .*'camp_19', and 280 more", run.log, re.DOTALL)
-        # Airflow 2 shows each line twice.
-        assert run.log.count("'camp_") in {20, 40}, "a name each is too many"
+        # Some versions of Airflow show each line twice.
+        assert len(set(re.findall(r"'camp_\d+'", run.log))) == 20, "a name each is too many"
         assert f"can be unarchived until {pendulum.now('UTC').add(days=180).to_date_string()}" in run.log
 
     def test_and_back(self, sandbox, run_dag):
