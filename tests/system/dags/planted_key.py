@@ -31,7 +31,7 @@ with DAG(
 ):
     by_name = SegmentExistsSensor(task_id="by_name", name=NAME, deferrable=True)
     by_id = SegmentExistsSensor(task_id="by_id", segment_id=AWAITED_ID, deferrable=True)
-    rescheduled = SegmentExistsSensor(task_id="rescheduled", name=NAME, mode="reschedule", poke_interval=5)
+    rescheduled = SegmentExistsSensor(task_id="rescheduled", name=NAME, mode="reschedule", poke_interval=15)
     SegmentExistsSensor(task_id="refused_while_waiting", segment_id=REFUSED_ID, deferrable=True)
 
     # Both meet the echo first, and succeed when they are tried again.
