@@ -22,7 +22,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
-from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments
+from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments, check_durations
 from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
 from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
@@ -101,7 +101,7 @@ class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
         poke_interval: timedelta | float = 300,
         **kwargs: Any,
     ) -> None:
-        _check_durations(poke_interval=poke_interval, timeout=kwargs.get("timeout"))
+        check_durations(poke_interval=poke_interval, timeout=kwargs.get("timeout"))
         super().__init__(poke_interval=poke_interval, **kwargs)
         self._given: list[str] = []
         self.segment_id = self._take("segment_id", segment_id)
@@ -318,15 +318,6 @@ class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(f"Skipped, since never_fail is set: {error}") from error
             raise
-
-
-def _check_durations(**durations: Any) -> None:
-    """Refuse what may have been shortened before the constructor got it. See check_survives_copies()."""
-    for parameter, value in durations.items():
-        if isinstance(value, timedelta) and type(value) is not timedelta:
-            from airflow_provider_moengage.segments.pendulum_copies import check_survives_copies
-
-            check_survives_copies(parameter, value)
 
 
 def _is_timeout(cause: BaseException) -> bool:
