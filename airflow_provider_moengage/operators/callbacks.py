@@ -36,6 +36,19 @@ _SECTION = "moengage"
 _MARGIN = timedelta(minutes=10)
 
 
+def check_receiver() -> None:
+    """
+    Refuse an Airflow that no callback can come to.
+
+    :raises InvalidInputError: before Airflow 3.
+    """
+    if not AIRFLOW_V_3_0_PLUS:
+        raise InvalidInputError(
+            'callback_url="airflow" needs Airflow 3: nothing of an older one takes the callback. Give another '
+            "callback_url, or emails."
+        )
+
+
 def callback_address(moengage_url: str) -> str:
     """
     Tell where MoEngage is to post callbacks for this Airflow.
@@ -47,11 +60,7 @@ def callback_address(moengage_url: str) -> str:
     """
     from airflow_provider_moengage.client.urls import is_loopback
 
-    if not AIRFLOW_V_3_0_PLUS:
-        raise InvalidInputError(
-            'callback_url="airflow" needs Airflow 3: nothing of an older one takes the callback. Give another '
-            "callback_url, or emails."
-        )
+    check_receiver()
     option, base = f"[{_SECTION}] callback_base_url", conf.get(_SECTION, "callback_base_url", fallback="")
     if not base and conf.getboolean(_SECTION, "receive_callbacks", fallback=False):
         option, base = "[api] base_url", conf.get("api", "base_url", fallback="")
@@ -144,7 +153,7 @@ class CallbackOperator(OneSegmentOperator):
 
     :param wait: succeed when MoEngage has called back, instead of when it has accepted the request.
     :param wait_timeout: for how long, in seconds or as a timedelta.
-    :param poll_interval: seconds between two looks for the callback.
+    :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     """
 
     callback_url: str | None
@@ -154,10 +163,10 @@ class CallbackOperator(OneSegmentOperator):
         *,
         wait: bool = False,
         wait_timeout: timedelta | float = timedelta(hours=6),
-        poll_interval: float = 15,
+        poll_interval: timedelta | float = 15,
         **kwargs: Any,
     ) -> None:
-        check_durations(wait_timeout=wait_timeout)
+        check_durations(wait_timeout=wait_timeout, poll_interval=poll_interval)
         super().__init__(**kwargs)
         self.wait = wait
         self.wait_timeout = wait_timeout
@@ -200,14 +209,16 @@ class CallbackOperator(OneSegmentOperator):
             raise InvalidInputError(
                 'wait=True waits for a callback that comes to Airflow: set callback_url to "airflow", or leave it out.'
             )
-        for parameter, value in (("wait_timeout", self._wait_seconds()), ("poll_interval", self.poll_interval)):
+        for parameter, value in (
+            ("wait_timeout", self._wait_seconds()),
+            ("poll_interval", _seconds(self.poll_interval)),
+        ):
             if not isinstance(value, (int, float)) or not value > 0:
                 raise InvalidInputError(f"{parameter} must be more than 0 seconds.")
 
     def _wait_seconds(self) -> Any:
         """Give how long to wait; Airflow does not bound a deferral by execution_timeout itself."""
-        timeout: Any = self.wait_timeout
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        seconds = _seconds(self.wait_timeout)
         if isinstance(self.execution_timeout, timedelta) and isinstance(seconds, (int, float)):
             return min(seconds, self.execution_timeout.total_seconds())
         return seconds
@@ -268,14 +279,17 @@ class CallbackOperator(OneSegmentOperator):
                 return self.finish(context, answer, outcomes)
             if time.time() >= deadline:
                 raise AirflowFailException(self._never_called_back(answer))
-            time.sleep(max(0.0, min(self.poll_interval, deadline - time.time())))
+            time.sleep(max(0.0, min(_seconds(self.poll_interval), deadline - time.time())))
 
     def _defer_until_called_back(self, requests: list[FileRequest], deadline: float, answer: dict[str, Any]) -> None:
         from airflow_provider_moengage.triggers.file_segments import FileSegmentReadyTrigger, as_arguments
 
         self.defer(
             trigger=FileSegmentReadyTrigger(
-                requests=as_arguments(requests), deadline=deadline, poll_interval=self.poll_interval, carried=answer
+                requests=as_arguments(requests),
+                deadline=deadline,
+                poll_interval=_seconds(self.poll_interval),
+                carried=answer,
             ),
             method_name="take_callbacks",
             timeout=timedelta(seconds=deadline - time.time()) + _MARGIN,
@@ -322,3 +336,7 @@ class CallbackOperator(OneSegmentOperator):
 
     def _never_called_back(self, answer: dict[str, Any]) -> str:
         return never_called_back(answer.get("cs_name"), self._wait_seconds())
+
+
+def _seconds(value: Any) -> Any:
+    return value.total_seconds() if isinstance(value, timedelta) else value
