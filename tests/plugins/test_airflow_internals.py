@@ -71,7 +71,7 @@ def stored(request):
         rows = session.scalars(
             select(XComModel).where(XComModel.run_id == request.run_id, XComModel.key == request.outcome_key)
         )
-        return [XComModel.deserialize_value(row) for row in rows]
+        return [row.value for row in rows]
 
 
 def events():

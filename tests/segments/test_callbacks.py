@@ -19,6 +19,7 @@ from airflow_provider_moengage.segments.callbacks import (
     never_called_back,
     read_body,
     read_fields,
+    read_xcom,
     ticket_of,
     token_of,
 )
@@ -118,7 +119,8 @@ class TestBody:
         outcome = read_body(json.dumps(FILLED).encode())
         assert outcome.is_filled
         assert outcome.as_json() == {key: value for key, value in FILLED.items() if key != "db_name"}
-        assert read_fields(outcome.as_json()) == outcome
+        assert read_xcom(outcome.as_json()) == outcome
+        assert read_xcom(json.dumps(outcome.as_json())) == outcome
 
     def test_failed(self):
         outcome = read_body(json.dumps(FAILED).encode())

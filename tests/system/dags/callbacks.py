@@ -34,7 +34,7 @@ with DAG("callbacks", schedule=None, start_date=START, default_args={"poll_inter
     request = fill.output["request"]
     FileSegmentReadySensor(task_id="sensor_deferred", request=request, deferrable=True, poke_interval=3)
     FileSegmentReadySensor(task_id="sensor_poking", request=request, poke_interval=3)
-    templated = "{{ ti.xcom_pull('fill')['request'] }}"
+    templated = "{{ ti.xcom_pull('fill', key='request') }}"
     rescheduled = FileSegmentReadySensor(
         task_id="sensor_rescheduled", request=templated, mode="reschedule", poke_interval=15
     )
