@@ -26,6 +26,7 @@ from airflow_provider_moengage.operators.segments import (
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
+from airflow_provider_moengage.sensors.file_segments import FileSegmentReadySensor
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
 
 ADDED_MODULES = """
@@ -64,6 +65,7 @@ def test_operators_and_sensors_add_at_most_23_modules():
         RemoveUsersOperator,
         ReplaceUsersOperator,
         SegmentExistsSensor,
+        FileSegmentReadySensor,
     ],
 )
 def test_a_constructor_only_assigns(operator):
