@@ -129,8 +129,7 @@ class FileSegmentReadySensor(MoEngageSensor):
     def _timed_out(self) -> AirflowSensorTimeout:
         from airflow_provider_moengage.segments.callbacks import never_called_back
 
-        seconds = min(self.timeout, *([self.execution_timeout.total_seconds()] if self.execution_timeout else []))
-        return AirflowSensorTimeout(never_called_back(None, seconds))
+        return AirflowSensorTimeout(never_called_back(None, self._longest_wait().total_seconds()))
 
     def _defer(self, started: float) -> None:
         from airflow_provider_moengage.triggers.file_segments import FileSegmentReadyTrigger, as_arguments

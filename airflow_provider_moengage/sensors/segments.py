@@ -73,11 +73,14 @@ class MoEngageSensor(PlainArguments, BaseSensorOperator):
         with self._skipping_as_promised():
             return super().resume_execution(next_method, next_kwargs, context)
 
-    def _time_left(self, started: float) -> timedelta:
+    def _longest_wait(self) -> timedelta:
         """Give how long a deferral may take: Airflow bounds what runs in a worker by execution_timeout, and no more."""
         timeouts = [timedelta(seconds=self.timeout), self.execution_timeout]
-        bound = min(timeout for timeout in timeouts if timeout is not None)
-        return max(timedelta(), bound - timedelta(seconds=time.monotonic() - started))
+        return min(timeout for timeout in timeouts if timeout is not None)
+
+    def _time_left(self, started: float) -> timedelta:
+        """Give what is left of it, for an execution that has started at a moment of the monotonic clock."""
+        return max(timedelta(), self._longest_wait() - timedelta(seconds=time.monotonic() - started))
 
     @contextmanager
     def _skipping_as_promised(self) -> Iterator[None]:
