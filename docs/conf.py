@@ -25,7 +25,7 @@ project = "airflow-provider-moengage"
 version = release = airflow_provider_moengage.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 
-myst_enable_extensions = ["deflist"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]
 
@@ -56,6 +56,7 @@ class Parameters(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        """Make the table."""
         kind = pkgutil.resolve_name(self.arguments[0])
         said = re.findall(r"(?m)^:param (\w+): (.+(?:\n +.+)*)", inspect.getdoc(kind) or "")
         if not said:
@@ -70,11 +71,12 @@ class Parameters(SphinxDirective):
 
 
 def _default_of(kind: type, name: str) -> object:
-    """What a parameter is when it is left out; none for what is off then, and for what is none of these."""
+    """Say what a parameter is when it is left out, if that is a number or a text, or on."""
     signatures = [inspect.signature(ancestor.__init__) for ancestor in kind.__mro__ if "__init__" in vars(ancestor)]
     default = next((each.parameters[name].default for each in signatures if name in each.parameters), None)
     return default if isinstance(default, (int, float, str)) and name != "deferrable" else None
 
 
 def setup(app: Sphinx) -> None:
+    """Add the directive, as Sphinx asks."""
     app.add_directive("parameters", Parameters)

@@ -70,7 +70,9 @@ def test_what_there_is_to_read_has_an_end():
         for page, parts in SINCE_THEN.items()
         for part in parts or [""]
     ]
-    everything, new = (sum(len(text.split()) for text in part) for part in ([README.read_text(), *texts.values()], newer))
+    everything, new = (
+        sum(len(text.split()) for text in part) for part in ([README.read_text(), *texts.values()], newer)
+    )
     assert everything - new < 7_567, "say it in fewer words, or name what is explained for the first time in SINCE_THEN"
 
 
@@ -196,6 +198,15 @@ def test_every_link_within_the_pages_leads_somewhere(built):
             if not there:
                 broken.append(f"{file.relative_to(built.resolve())}: {address}")
     assert broken == []
+
+
+def test_no_markup_is_shown_as_it_was_typed(built):
+    """Nobody fails the build when a page has a directive that Sphinx does not take for one."""
+    texts = {
+        file.relative_to(built): re.sub(r"(?s)<(pre|code|script).*?</\1>|<[^>]+>", "", file.read_text())
+        for file in built.rglob("*.html")
+    }
+    assert [name for name, text in texts.items() if re.search(r":::|```|\]\(|^\.\. ", text, re.MULTILINE)] == []
 
 
 def test_nothing_is_fetched_from_elsewhere(built):
