@@ -45,7 +45,7 @@ def main() -> int:
     if set(options.only or BENCHMARKS) <= COMPARED.keys():
         return 0
     results = json.loads(RESULTS.read_text())
-    say("\n".join(["The table of the README, for its section Performance:", "", *summary(results), ""]))
+    say("\n".join(["The table of docs/performance.md:", "", *summary(results), ""]))
     say(f"The raw figures are in tests/benchmarks/{RESULTS.name}.")
     return 0
 
