@@ -40,6 +40,11 @@ _VALUES = frozenset({"value", "value1"})
 # Shorter ones, such as an age, are parts of too many words and numbers, and tell nothing of anybody.
 _FEWEST_CHARACTERS = 3
 
+# An error keeps 10,000.
+_LOOKED_AT = 20_000
+
+_PLAIN = re.compile("[0-9a-z]+")
+
 
 class SentValues:
     """
@@ -60,36 +65,49 @@ class SentValues:
 
         :param text: what a server says, not cut yet: of a value that is cut, the rest would stay.
         :param names: other names that stay, though they contain a value.
-        :return: the text without values of three characters or more.
+        :return: the text without values of three characters or more, at most its first 20,000 characters.
         """
-        in_text = text.lower()
-        hidden = {
-            spelling
-            for value in _values_of_request(self._body)
-            for word in _words(value)
-            if len(word) >= _FEWEST_CHARACTERS
-            for spelling in spellings_of(word)
-            if spelling.lower() in in_text
-        }
-        if not hidden:
-            return text
-        shown = {name for name in [*names, *_names_of(self._body)] if isinstance(name, str) and name.lower() in in_text}
-        folded = {name.lower() for name in shown}
-        # The longest first: a name that contains a value is met before it, and so is a value that contains a name.
-        words = sorted({*shown, *hidden}, key=len, reverse=True)
-        pattern = re.compile("|".join(map(_whole, words)), flags=re.IGNORECASE)
-        return pattern.sub(lambda found: found[0] if found[0].lower() in folded else "***", text)
+        looked_at = text[:_LOOKED_AT]
+        in_text = looked_at.lower()
+        if len(in_text) != len(looked_at):  # a few capitals become two letters
+            in_text = looked_at
+        values = {spelling for value in _values_of_request(self._body) for spelling in _spellings_in(in_text, value)}
+        shown = {name.lower() for name in [*names, *_names_of(self._body)] if isinstance(name, str) and name}
+        # The first one counts, and of those the longest: a name that contains a value, or a value that contains a name.
+        places = sorted(
+            (place, -len(word), word in shown) for word in values | shown for place in _places_of(word, in_text)
+        )
+        parts, end = [], 0
+        for place, length, is_name in places:
+            if place >= end:
+                stop = place - length
+                parts += [looked_at[end:place], looked_at[place:stop] if is_name else "***"]
+                end = stop
+        parts.append(looked_at[end:])
+        hidden = "".join(parts)
+        # What is left of a value at the cut.
+        return hidden if looked_at == text else hidden[: -max(map(len, values), default=1)]
 
 
-def _whole(word: str) -> str:
-    """Match a word, but not the middle of a longer one: a sentence has to stay readable."""
-    before = "(?<![0-9A-Za-z])" if _is_plain(word[:1]) else ""
-    after = "(?![0-9A-Za-z])" if _is_plain(word[-1:]) else ""
-    return f"{before}{re.escape(word)}{after}"
+def _spellings_in(in_text: str, value: Any) -> Iterator[str]:
+    for word in _words(value):
+        # Of a hundred thousand ids hardly one is in a sentence: each spelling has the plain letters of the word.
+        if len(word) >= _FEWEST_CHARACTERS and all(plain in in_text for plain in _PLAIN.findall(word.lower())):
+            yield from (spelling for each in spellings_of(word) if (spelling := each.lower()) in in_text)
 
 
-def _is_plain(character: str) -> bool:
-    return character.isascii() and character.isalnum()
+def _places_of(word: str, in_text: str) -> Iterator[int]:
+    """Find a word, but not in the middle of a longer one: a sentence has to stay readable."""
+    begins_plain, ends_plain = _PLAIN.match(word[0]), _PLAIN.match(word[-1])
+    place = in_text.find(word)
+    while place >= 0:
+        stop = place + len(word)
+        is_in_a_word = (begins_plain and place and _PLAIN.match(in_text[place - 1])) or (
+            ends_plain and _PLAIN.match(in_text[stop : stop + 1])
+        )
+        if not is_in_a_word:
+            yield place
+        place = in_text.find(word, place + 1)
 
 
 def _words(value: Any) -> Iterable[str]:

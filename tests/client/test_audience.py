@@ -181,5 +181,15 @@ def test_what_has_no_values(body):
     assert SentValues(body).hide("Pune") == "Pune"
 
 
+def test_a_long_text_is_cut_without_the_rest_of_a_value():
+    values = [f"bob{number}@example.com" for number in range(3_000)]
+    hidden = SentValues({"included_filters": group(city(values))}).hide(" ".join(values))
+    assert set(hidden.split()) <= {"***", "**", "*"}
+
+
+def test_a_capital_that_becomes_two_letters():
+    assert SentValues({"included_filters": group(city("Pune"))}).hide("İzmir and Pune") == "İzmir and ***"
+
+
 def test_it_does_not_show_itself():
     assert repr(SentValues({"included_filters": group(city("Pune"))})) == "SentValues(***)"
