@@ -68,11 +68,9 @@ class SentValues:
         :return: the text without values of three characters or more, at most its first 20,000 characters.
         """
         looked_at = text[:_LOOKED_AT]
-        in_text = looked_at.lower()
-        if len(in_text) != len(looked_at):  # a few capitals become two letters
-            in_text = looked_at
+        in_text = _folded(looked_at)
         values = {spelling for value in _values_of_request(self._body) for spelling in _spellings_in(in_text, value)}
-        shown = {name.lower() for name in [*names, *_names_of(self._body)] if isinstance(name, str) and name}
+        shown = {_folded(name) for name in [*names, *_names_of(self._body)] if isinstance(name, str) and name}
         # The first one counts, and of those the longest: a name that contains a value, or a value that contains a name.
         places = sorted(
             (place, -len(word), word in shown) for word in values | shown for place in _places_of(word, in_text)
@@ -89,11 +87,16 @@ class SentValues:
         return hidden if looked_at == text else hidden[: -max(map(len, values), default=1)]
 
 
+def _folded(text: str) -> str:
+    """Make small letters, each in its place: a few capitals would become two."""
+    return "".join(small if len(small := character.lower()) == 1 else character for character in text)
+
+
 def _spellings_in(in_text: str, value: Any) -> Iterator[str]:
     for word in _words(value):
         # Of a hundred thousand ids hardly one is in a sentence: each spelling has the plain letters of the word.
-        if len(word) >= _FEWEST_CHARACTERS and all(plain in in_text for plain in _PLAIN.findall(word.lower())):
-            yield from (spelling for each in spellings_of(word) if (spelling := each.lower()) in in_text)
+        if len(word) >= _FEWEST_CHARACTERS and all(plain in in_text for plain in _PLAIN.findall(_folded(word))):
+            yield from (spelling for each in spellings_of(word) if (spelling := _folded(each)) in in_text)
 
 
 def _places_of(word: str, in_text: str) -> Iterator[int]:
