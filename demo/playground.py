@@ -27,8 +27,8 @@ CONNECTION = "moengage_default"
 SETTINGS = {
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-    # Whoever has written a file wants to see its DAG. By default Airflow looks for new files every 300 s, and
-    # every 30 s into those that it knows.
+    # Whoever has written a file wants to see its DAG within 10 s, of which parsing takes a few. By default Airflow
+    # looks for new files every 300 s, and every 30 s into those that it knows.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import psutil
 import requests
 
 from demo.ports import promised_ports
+from demo.watchdog import kill_session
 
 SECONDS_TO_START = 300
 SECONDS_TO_PARSE = 120
@@ -291,31 +291,35 @@ def started(command: Sequence[str | Path], settings: Mapping[str, str], log: Pat
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        yield process
-    finally:
-        _stop(process)
+    with watched(process):
+        try:
+            yield process
+        finally:
+            _stop(process)
 
 
-def kill_family(process: psutil.Process) -> None:
+@contextmanager
+def watched(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """
-    Kill a process and all below it.
+    Let a process of Airflow not outlive this one, even if this one is killed.
 
-    It is suspended first, so that it neither has more children nor reacts to the death of those it has. A running task
-    has a process group of its own: to kill the group is not enough.
+    :param process: what was started, in a session of its own.
     """
-    with suppress(psutil.NoSuchProcess):
-        process.suspend()
-        for child in process.children():
-            kill_family(child)
-        process.kill()
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo.watchdog", str(process.pid)],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    ) as watchdog:
+        try:
+            yield
+        finally:
+            watchdog.kill()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Kill what is left: nobody needs its last words, and to ask it takes half a minute."""
-    kill_family(psutil.Process(process.pid))
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_session(psutil.Process(process.pid))
     process.wait()
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.operators.base import LEFT_OUT
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target
+from airflow_provider_moengage.segments import log_lines
+from airflow_provider_moengage.segments.log_lines import short
 
 if TYPE_CHECKING:
     import jinja2
@@ -148,12 +150,11 @@ class FileOperator(OneSegmentOperator):
         """
         from airflow_provider_moengage.client.file_inputs import masked_url
 
-        self.log.info(
-            "MoEngage has accepted the file %s, which %s the segment %s. It fetches the file later, and tells only the "
-            "callback_url and the emails how that went.",
-            masked_url(self._address("file_url")),
-            what,
-            shown(str(name)),
+        log_lines.info(
+            self.log,
+            f"MoEngage has accepted the file {masked_url(self._address('file_url'))}, which {what} the segment "
+            f"{short(str(name))}. It fetches the file later, and tells only the callback_url and the emails how that "
+            "went.",
         )
 
 

@@ -185,14 +185,14 @@ class TestFailures:
         assert "externally managed custom segments: managed" in xcom["failed"][0]["error"]
         assert "MoEngage did not find the segment" in xcom["failed"][1]["error"]
         assert "20 succeeded, 0 skipped, 2 failed." in run.log
-        assert re.search(r"'managed' .*externally managed", run.log)
+        assert re.search(r"'managed' .*externally managed", run.log, re.DOTALL)
         assert "Not every segment is done: 2 of 22 have failed" in run.log
 
     def test_that_only_warn(self, sandbox, run_dag, segments):
         run = run_dag(bulk_dag("warn", segments, on_error="warn"))
         assert run.states == {"it": "success"}
         assert names(run.xcoms["it"]["failed"]) == ["managed", "nobody"]
-        assert re.search(r"'managed' .*externally managed", run.log)
+        assert re.search(r"'managed' .*externally managed", run.log, re.DOTALL)
 
     def test_a_server_that_answers_nobody_is_no_warning(self, sandbox, run_dag):
         segments = add_segments(sandbox, 3)
