@@ -168,13 +168,27 @@ class Standalone:
         :return: what the person sees: ``{"subject", "body", "options", ...}``.
         """
         waiting = f"the task {task_id} asks a person"
-        self.wait_until(lambda: self.states(dag_id, run_id)[task_id] in WAITING_FOR_A_PERSON, waiting, SECONDS_TO_RUN)
-        # Airflow 3.3 fails a task that goes on before the scheduler has heard that the worker is done. A person is
-        # never so quick.
+        self.wait_until(
+            lambda: self.states(dag_id, run_id).get(task_id) in WAITING_FOR_A_PERSON, waiting, SECONDS_TO_RUN
+        )
+        self._wait_for_worker(dag_id, run_id, task_id)
+        return self.call("GET", self._hitl_path(dag_id, run_id, task_id))
+
+    def wait_until_deferred(self, dag_id: str, run_id: str, *task_ids: str) -> None:
+        """Wait until tasks are deferred, and their workers are done with them."""
+        for task_id in task_ids:
+            deferred = f"the task {task_id} is deferred"
+            self.wait_until(
+                lambda task_id=task_id: self.states(dag_id, run_id).get(task_id) == "deferred", deferred, SECONDS_TO_RUN
+            )
+            self._wait_for_worker(dag_id, run_id, task_id)
+
+    def _wait_for_worker(self, dag_id: str, run_id: str, task_id: str) -> None:
+        # Airflow 3.3 fails a task that goes on before the scheduler has heard that the worker is done. A person, and
+        # what is waited for in earnest, is never so quick.
         done = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{dag_id}', "
         done += f"task_id='{task_id}', run_id='{run_id}'"
         self.wait_until(lambda: done in self.log.read_text(errors="replace"), "its worker is done", SECONDS_TO_RUN)
-        return self.call("GET", self._hitl_path(dag_id, run_id, task_id))
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
         """Click one of the options of a task that asks a person."""

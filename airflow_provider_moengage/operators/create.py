@@ -152,11 +152,11 @@ class CreateSegmentOperator(DefinitionOperator):
         if self._is_retry and self._is_of_this_run(segment):
             log_lines.warn(
                 self.log,
-                f"The segment {short(self.name)} ({segment['id']}) is taken for the one that an earlier try of this "
-                f"task has created, by its time alone: it was created at {segment.get('created_time')}, and this run "
-                f"began at {self._run_began}. MoEngage does not show its definition, and somebody else may have made "
-                "it since then. To be sure, compare its filters in the dashboard with those of this task; "
-                'if_exists="update" sends these whatever is there.',
+                f"The segment {short(self.name)} ({segment['id']}) is taken for the one of an earlier try, by its time "
+                f"alone. It was created at {segment.get('created_time')}, and this run began at {self._run_began}. "
+                "MoEngage does not show its definition, and somebody else may have made it since then. To be sure, "
+                'compare its filters in the dashboard with those of this task; if_exists="update" sends these '
+                "whatever is there.",
             )
             return
         taken = DuplicateNameError(f"there is a segment {shown(self.name)} already")

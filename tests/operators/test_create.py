@@ -230,8 +230,8 @@ class TestRetry:
                 create().execute({**self.RETRY, "dag_run": run})
                 assert "POST" not in methods(sandbox)
                 said = log()
-                assert f"The segment 'camp' ({segment['id']}) is taken for the one" in said
-                assert "by its time" in said
+                assert f"The segment 'camp' ({segment['id']}) is taken for the one of an earlier try" in said
+                assert "by its time alone" in said
                 assert "To be sure, compare its filters" in said
             else:
                 assert "It may be the one that an earlier try" in refusal_of(create(), {**self.RETRY, "dag_run": run})

@@ -45,7 +45,7 @@ class Playground:
         return Path(re.search(r"^  Your DAGs (.*?)  \(a new file shows within 10 s\)$", self.printed, re.MULTILINE)[1])
 
     def segment(self, **wanted):
-        segments = requests.get(f"{self.moengage}/_sandbox/segments", timeout=30).json()
+        segments = requests.get(f"{self.moengage}/_sandbox/segments", timeout=120).json()
         return [segment for segment in segments if wanted.items() <= segment.items()]
 
 
@@ -73,7 +73,7 @@ def playground(tmp_path_factory) -> Iterator[Playground]:
         process.send_signal(signal.SIGINT)
         assert "Both have ended." in process.communicate(timeout=SECONDS_TO_START)[0]
         assert process.returncode == 0
-        _, alive = psutil.wait_procs(family, timeout=30)
+        _, alive = psutil.wait_procs(family, timeout=120)
         assert alive == []
     finally:
         for member in [*family, psutil.Process(process.pid)] if process.returncode is None else family:
@@ -192,11 +192,19 @@ def test_a_run_ends_green_and_its_link_leads_to_the_segment(page, playground, pi
 
 
 OWN = """
+from datetime import datetime, timezone
+
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
-for schedule in (None, "@daily"):
-    with DAG(f"my_own_{schedule or 'unscheduled'}".replace("@", ""), schedule=schedule):
+SOME_TIME_AGO = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+for name, schedule, start_date in (
+    ("daily", "@daily", SOME_TIME_AGO),
+    ("daily_from_now", "@daily", None),
+    ("unscheduled", None, SOME_TIME_AGO),
+):
+    with DAG(f"my_own_{name}", schedule=schedule, start_date=start_date):
         EmptyOperator(task_id="it")
 """
 
@@ -215,14 +223,16 @@ def test_a_file_of_ones_own_shows_soon(playground):
 
 
 def test_what_is_done_as_the_words_say_runs_once(playground):
-    """Switch one on, and its schedule starts a run; trigger what has none."""
     airflow = playground.airflow
-    assert "Switch one on, and its schedule starts a run; trigger what has none." in playground.printed
+    words = "Switch one on: what has times in its schedule, and a start_date, runs once by itself; trigger any other."
+    assert words in " ".join(playground.printed.split())
     (playground.own_dags / "my_own.py").write_text(OWN)
-    airflow.unpause("my_own_unscheduled")
-    airflow.trigger("my_own_unscheduled")
-    airflow.unpause("my_own_daily")
-    for dag_id in ("my_own_daily", "my_own_unscheduled"):
+    own = ("my_own_daily", "my_own_daily_from_now", "my_own_unscheduled")
+    for dag_id in own:
+        airflow.unpause(dag_id)
+    for dag_id in own[1:]:
+        airflow.trigger(dag_id)
+    for dag_id in own:
         airflow.wait_until(lambda dag_id=dag_id: runs_of(playground, dag_id), f"{dag_id} runs", SECONDS_TO_RUN)
         (run_id,) = runs_of(playground, dag_id)
         airflow.wait_for_the_end(dag_id, run_id)
