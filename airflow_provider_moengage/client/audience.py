@@ -43,7 +43,7 @@ _FEWEST_CHARACTERS = 3
 # An error keeps 10,000.
 _LOOKED_AT = 20_000
 
-_PLAIN = re.compile("[0-9a-z]+")
+_PLAIN = "[0-9a-z]+"
 
 
 class SentValues:
@@ -95,18 +95,18 @@ def _folded(text: str) -> str:
 def _spellings_in(in_text: str, value: Any) -> Iterator[str]:
     for word in _words(value):
         # Of a hundred thousand ids hardly one is in a sentence: each spelling has the plain letters of the word.
-        if len(word) >= _FEWEST_CHARACTERS and all(plain in in_text for plain in _PLAIN.findall(_folded(word))):
+        if len(word) >= _FEWEST_CHARACTERS and all(plain in in_text for plain in re.findall(_PLAIN, _folded(word))):
             yield from (spelling for each in spellings_of(word) if (spelling := _folded(each)) in in_text)
 
 
 def _places_of(word: str, in_text: str) -> Iterator[int]:
     """Find a word, but not in the middle of a longer one: a sentence has to stay readable."""
-    begins_plain, ends_plain = _PLAIN.match(word[0]), _PLAIN.match(word[-1])
+    begins_plain, ends_plain = re.match(_PLAIN, word[0]), re.match(_PLAIN, word[-1])
     place = in_text.find(word)
     while place >= 0:
         stop = place + len(word)
-        is_in_a_word = (begins_plain and place and _PLAIN.match(in_text[place - 1])) or (
-            ends_plain and _PLAIN.match(in_text[stop : stop + 1])
+        is_in_a_word = (begins_plain and place and re.match(_PLAIN, in_text[place - 1])) or (
+            ends_plain and re.match(_PLAIN, in_text[stop : stop + 1])
         )
         if not is_in_a_word:
             yield place

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 
 _LONGEST_SHOWN = 8
 
-_ADDRESS = re.compile(r"(?:https?://)?[a-z]+-0*(\d{1,3})\.moengage\.com(?![\w.-])", flags=re.ASCII | re.IGNORECASE)
+_ADDRESS = r"(?ai)(?:https?://)?[a-z]+-0*(\d{1,3})\.moengage\.com(?![\w.-])"
 
 
-@dataclass(frozen=True)
-class DataCenter:
+class DataCenter(NamedTuple):
     """
     One MoEngage data center.
 
@@ -62,7 +61,7 @@ def data_center_of(value: object) -> DataCenter:
     written = re.fullmatch(r"(?:dc[\s_-]*)?0*(\d{1,3})", text, flags=re.ASCII | re.IGNORECASE)
     found = DATA_CENTERS.get(written[1].zfill(2)) if written else None
     if found is None:
-        if address := _ADDRESS.match(text):
+        if address := re.match(_ADDRESS, text):
             raise InvalidInputError(
                 "data_center takes the number alone, not the address that it stands in: set it to "
                 f"{address[1].zfill(2)}."

@@ -67,7 +67,7 @@ class RelativeDays:
 
 
 # What people try for the lack of a list, and other languages have.
-_GUESSED = re.compile("(is_?)?(not_?)?(eq|ne|equals?|equals?_to|like|in)|is_not|ne|neq")
+_GUESSED = "(is_?)?(not_?)?(eq|equals?|equals?_to|like|in)|is_not|ne|neq"
 
 
 class Unfinished:
@@ -102,7 +102,7 @@ class Unfinished:
     if not TYPE_CHECKING:  # a type checker is to find the wrong name by itself
 
         def __getattr__(self, name: str) -> Any:
-            if _GUESSED.fullmatch(name):
+            if re.fullmatch(_GUESSED, name):
                 self._refuse(f".{name}")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import textwrap
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_moengage.client.errors import shown
 
@@ -14,11 +13,14 @@ LINE_CHARACTERS = 120
 
 _SHORT_CHARACTERS = 60
 
-_END_OF_SENTENCE = re.compile(r"(?<=[.;]) +")
+_END_OF_SENTENCE = r"(?<=[.;]) +"
 
 
-class _Log(Protocol):
-    def log(self, level: int, text: Any, /, *args: Any) -> Any: ...
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Log(Protocol):
+        def log(self, level: int, text: Any, /, *args: Any) -> Any: ...
 
 
 def short(text: str) -> str:
@@ -66,8 +68,10 @@ def write(log: _Log, level: int, text: str) -> None:
 
 def _lines_of(text: str) -> list[str]:
     """Put as many sentences into a line as fit, so that whoever looks for one finds it whole."""
+    import textwrap
+
     lines: list[str] = []
-    for sentence in _END_OF_SENTENCE.split(text.strip()):
+    for sentence in re.split(_END_OF_SENTENCE, text.strip()):
         if lines and len(lines[-1]) + 1 + len(sentence) <= LINE_CHARACTERS:
             lines[-1] += f" {sentence}"
         else:
