@@ -6,7 +6,7 @@ from bisect import bisect_right
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.client.limits import (
@@ -54,6 +54,7 @@ class TestEveryPeriod:
         for limit, period in LIMITS[call]:
             assert 0.74 * limit < most_within(sent, period) <= limit
 
+    @settings(deadline=None)
     @given(pauses=st.lists(st.sampled_from([0.0, 0.0, 0.0, 1.0, 61.0, 1_800.0]), min_size=1, max_size=30))
     def test_with_pauses(self, call, pauses):
         """Many come at once, again and again."""

@@ -59,6 +59,7 @@ def test_a_planted_key_is_found_nowhere(airflow: RealAirflow, sandbox):
             airflow, run, {**ended, **dict.fromkeys(WAITING, "deferred"), "rescheduled": "up_for_reschedule"}
         )
 
+        airflow.wait_until_deferred("planted_key", run, *(task for task in WAITING if task != "rescheduled"))
         echo_the_key(sandbox, "GET", LIST, 502, times=100)
         echo_the_key(sandbox, "GET", f"{LIST}/{AWAITED_ID}", 502)
         echo_the_key(sandbox, "GET", f"{LIST}/{REFUSED_ID}", 401)
