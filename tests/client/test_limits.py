@@ -180,6 +180,7 @@ class TestTheLeast:
         assert least_seconds(30, LIMITS[ARCHIVE], sent=sent, known=RateLimit(50, 10, 10.0)) == 10
         assert least_seconds(60, LIMITS[ARCHIVE], sent=sent, known=RateLimit(50, 10, 10.0)) == 60
 
+    @settings(deadline=None)
     @given(
         calls=st.integers(1, 300),
         limits=st.lists(st.builds(Limit, st.integers(1, 20), st.sampled_from([1.0, 10.0, 100.0])), max_size=3),
@@ -196,6 +197,7 @@ class TestTheLeast:
             ]
             assert moment == 0 or any(full)
 
+    @settings(deadline=None)
     @given(
         calls=st.integers(1, 300),
         limits=st.lists(st.builds(Limit, st.integers(1, 20), st.sampled_from([1.0, 10.0, 100.0])), max_size=3),
