@@ -19,7 +19,7 @@ from tests.support import UNKNOWN_ID
 if Version(version("apache-airflow")) < Version("3"):
     pytest.skip("callbacks need Airflow 3", allow_module_level=True)
 
-from airflow_provider_moengage.plugins import airflow_internals, receiver  # noqa: E402 - of Airflow 3
+from airflow_provider_moengage.plugins import airflow_internals, receiver
 
 KEY = "receiver-data-api-key"
 LATER = 4_000_000_000
