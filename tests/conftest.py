@@ -109,8 +109,8 @@ def _repeated_dag_runs(items: list[pytest.Item]) -> list[pytest.Item]:
 
 
 # What `make test-fast` leaves out, beside DAG runs and what runs on a whole Airflow: tests that start processes which
-# import Airflow or pytest, browsers and builds, that fill a workspace to its limits, or that wait out hours on a clock of
-# their own, poll by poll.
+# import Airflow or pytest, browsers and builds, that fill a workspace to its limits, or that wait out hours, poll by
+# poll, on a clock of their own.
 SLOW_FILES = {
     "test_command_line",
     "test_conformance",

@@ -33,8 +33,12 @@ FAILED = {"db_name": DATABASE, "segment_name": "vip", "request_id": "r", "status
 
 @pytest.fixture(autouse=True)
 def _connection(monkeypatch):
-    for conn_id, password in (("receives", KEY), ("keyless", "")):
-        connection = {"conn_type": "moengage", "login": "RECEIVERWORKSPACE", "password": password}
+    for conn_id, kind, password in (
+        ("receives", "moengage", KEY),
+        ("keyless", "moengage", ""),
+        ("database", "postgres", KEY),
+    ):
+        connection = {"conn_type": kind, "login": "RECEIVERWORKSPACE", "password": password}
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
 
 
@@ -95,11 +99,11 @@ def test_the_key_was_changed(receiver_url, recorded, monkeypatch):
         (403, {"token": token_of(TICKET, "another key")}),
         (403, {"token": token_of(Ticket(REQUEST, "keyless", UNKNOWN_ID, LATER), "")}),
         (403, {"token": token_of(Ticket(REQUEST, "receives", UNKNOWN_ID, 1_700_000_000), KEY)}),
+        (403, {"token": token_of(Ticket(REQUEST, "database", UNKNOWN_ID, LATER), KEY)}),
         (404, {"token": token_of(Ticket(REQUEST, "unknown", UNKNOWN_ID, LATER), KEY)}),
         (400, {"body": b"no JSON"}),
         (400, {"body": {**FILLED, "user_count": "many"}}),
         (413, {"body": b" " * 20_000}),
-        (415, {"content_type": "text/plain"}),
         (405, {"method": "PUT"}),
         (405, {"method": "GET"}),
     ],
@@ -109,6 +113,12 @@ def test_what_is_refused(receiver_url, recorded, status, arguments):
     assert answer.status_code == status
     assert answer.json()["message"].endswith(".")
     assert recorded == []
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/json; charset=utf-8"])
+def test_any_content_type_will_do(receiver_url, recorded, content_type):
+    assert post(receiver_url, token_of(TICKET, KEY), content_type=content_type).status_code == 200
+    assert len(recorded) == 1
 
 
 def test_another_path(receiver_url, recorded):
