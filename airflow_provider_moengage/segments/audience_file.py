@@ -65,7 +65,7 @@ class DistinctValues:
         if self._buffered >= _MOST_IN_MEMORY:
             self._flush()
 
-    def write(self, max_bytes: int = MAX_FILE_BYTES) -> list[Piece]:
+    def write(self, max_bytes: int) -> list[Piece]:
         """
         Write each value once, in no particular order. No line break follows the last one: no row is empty.
 

@@ -202,7 +202,7 @@ class AudienceOperator(FileOperator):
         ti = context.get("ti")
         if ti is None or not hasattr(ti, "xcom_pull") or self.max_change is None:
             return None
-        return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=ti.map_index)
+        return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
 
     def _open_staging(self) -> None:
         from airflow_provider_moengage.segments.audience_guards import url_seconds_of
@@ -259,7 +259,7 @@ class AudienceOperator(FileOperator):
 
     def _read(self, folder: Path) -> tuple[list[Piece], dict[str, Any]]:
         """Read the values into files on this machine, and hold the guards against them."""
-        from airflow_provider_moengage.segments.audience_file import DistinctValues
+        from airflow_provider_moengage.segments.audience_file import MAX_FILE_BYTES, DistinctValues
         from airflow_provider_moengage.segments.audience_guards import check_quota, check_rows, rows_before
         from airflow_provider_moengage.segments.audience_values import ValueChecks
 
@@ -271,7 +271,7 @@ class AudienceOperator(FileOperator):
                 if time.monotonic() - said >= _SECONDS_BETWEEN_PROGRESS:
                     said = time.monotonic()
                     self.log.info("%s rows are read.", f"{checks.rows:,}")
-        pieces = distinct.write()
+        pieces = distinct.write(MAX_FILE_BYTES)
         rows = sum(piece.rows for piece in pieces)
         left_out = {"null": checks.nulls, "blank": checks.blanks, "duplicate": distinct.added - rows}
         self.log.info(

@@ -85,7 +85,7 @@ class Staging:
         Tell where a file is, for people.
 
         :param name: its name.
-        :return: its URI, without a connection.
+        :return: its URI, with the id of its connection: another task can open it.
         """
         return str(self._folder / name)
 
@@ -203,8 +203,8 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
         )
     if conn_id:
         get_connection(parameter, conn_id)
-    path = ObjectStoragePath(uri)
     try:
+        path = ObjectStoragePath(uri)
         _ = path.fs
     except (ValueError, ImportError):
         raise InvalidInputError(
