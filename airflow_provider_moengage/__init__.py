@@ -15,6 +15,33 @@ _ASSET_URIS = [
         "to_openlineage_converter": f"{_ASSETS}.convert_asset_to_openlineage",
     }
 ]
+_CONFIG = {
+    "moengage": {
+        "description": "How MoEngage's callbacks about file segments come to Airflow.",
+        "options": {
+            "receive_callbacks": {
+                "description": (
+                    "Whether the API server takes MoEngage's callbacks, at /moengage/callback of its public address. "
+                    "Airflow 3 only; for the API server and the workers alike."
+                ),
+                "version_added": __version__,
+                "type": "boolean",
+                "example": "True",
+                "default": "False",
+            },
+            "callback_base_url": {
+                "description": (
+                    "The public address that MoEngage posts its callbacks to, where that is not [api] base_url: "
+                    "another name of the API server, or a relay."
+                ),
+                "version_added": __version__,
+                "type": "string",
+                "example": "https://callbacks.example.com",
+                "default": "",
+            },
+        },
+    }
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -41,4 +68,5 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": ["airflow_provider_moengage.links.segments.SegmentLink"],
         "asset-uris": _ASSET_URIS,
         "dataset-uris": _ASSET_URIS,  # their name before Airflow 3
+        "config": _CONFIG,
     }

@@ -21,7 +21,7 @@ FLOORS = (
     {"retry_policy"},
     {"hooks"},
     {"assets", "links"},
-    {"triggers"},
+    {"triggers", "plugins"},
     {"operators"},
     # Above the operators: a sensor renders its arguments as they do.
     {"sensors"},

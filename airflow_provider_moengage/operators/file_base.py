@@ -6,26 +6,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.operators.base import LEFT_OUT
-from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target
+from airflow_provider_moengage.operators.callbacks import CallbackOperator, callback_address, mask_in_logs
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_moengage.client import MoEngageClient
+    from airflow_provider_moengage.operators.one_segment import Target
 
 # Whose query may hold a signature, or a token.
 _ADDRESSES = ("file_url", "callback_url")
 
 
-class FileOperator(OneSegmentOperator):
+class FileOperator(CallbackOperator):
     """
     What the operators for file segments share: the file, and whom MoEngage tells.
 
     :param attribute_name: the user attribute that the file has values of.
     :param attribute_type: how they are read.
     :param file_url: where the file is.
-    :param callback_url: where MoEngage says how it went.
+    :param callback_url: where MoEngage says how it went. ``airflow``: to this Airflow.
     :param emails: whom MoEngage writes to.
     """
 
@@ -93,6 +94,9 @@ class FileOperator(OneSegmentOperator):
         from airflow_provider_moengage.client.file_inputs import file_body
 
         file_url, callback_url = (self._address(field) for field in _ADDRESSES)
+        self.check_waiting()
+        if self.calls_back_to_airflow():
+            callback_url = callback_address(self.hook.client.base_url)
         for address in (file_url, callback_url):
             if isinstance(address, str):
                 mask_in_logs(address)
@@ -121,33 +125,37 @@ class FileOperator(OneSegmentOperator):
         :param target: the segment.
         :return: the server's answer.
         """
-        answer = client.replace_users(str(target.name), **self.file_fields(), segment_id=target.segment_id)
+        fields = self.file_fields(target.segment_id)
+        answer = client.replace_users(str(target.name), **fields, segment_id=target.segment_id)
         self.log_accepted("replaces all users of", target.name)
         return answer
 
-    def file_fields(self) -> dict[str, Any]:
+    def file_fields(self, segment_id: str | None = None) -> dict[str, Any]:
         """
-        Give the arguments that all calls take.
+        Give the arguments that all calls take. Each call is given its own: the address of a callback is for one.
 
+        :param segment_id: the segment whose asset gets an event of the callback; None while it has no id.
         :return: them by their names; the addresses as they are.
         """
+        is_to_airflow = self.calls_back_to_airflow()
         return {
             "attribute_name": self.attribute_name,
             "attribute_type": self.attribute_type,
             "file_url": self._address("file_url"),
-            "callback_url": self._address("callback_url"),
+            "callback_url": self.new_callback_url(segment_id) if is_to_airflow else self._address("callback_url"),
             "emails": self.emails,
         }
 
     def log_accepted(self, what: str, name: str | None) -> None:
         """
-        Say what has become of the call.
+        Say what has become of the call, and keep which request it was. To be called after each accepted call.
 
         :param what: what the file does to the segment.
         :param name: the segment's name.
         """
         from airflow_provider_moengage.client.file_inputs import masked_url
 
+        self.record_accepted()
         self.log.info(
             "MoEngage has accepted the file %s, which %s the segment %s. It fetches the file later, and tells only the "
             "callback_url and the emails how that went.",
@@ -155,19 +163,3 @@ class FileOperator(OneSegmentOperator):
             what,
             shown(str(name)),
         )
-
-
-def mask_in_logs(address: str) -> None:
-    """
-    Let Airflow mask what signs an address wherever it would write it.
-
-    :param address: the address.
-    """
-    from airflow_provider_moengage.client.file_inputs import secrets_in
-
-    try:
-        from airflow.providers.common.compat.sdk import mask_secret
-    except ImportError:  # before common-compat 1.22: nothing of this package writes one anyway
-        return
-    for secret in secrets_in([address]):
-        mask_secret(secret)

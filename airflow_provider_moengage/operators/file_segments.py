@@ -232,7 +232,7 @@ class AddUsersOperator(_UsersOperator):
         :param target: the segment.
         :return: the server's answer.
         """
-        answer = client.add_users(str(target.name), **self.file_fields(), segment_id=target.segment_id)
+        answer = client.add_users(str(target.name), **self.file_fields(target.segment_id), segment_id=target.segment_id)
         self.log_accepted("adds users to", target.name)
         return answer
 
@@ -279,7 +279,9 @@ class RemoveUsersOperator(_UsersOperator):
         :param target: the segment.
         :return: the server's answer.
         """
-        answer = client.remove_users(str(target.name), **self.file_fields(), segment_id=target.segment_id)
+        answer = client.remove_users(
+            str(target.name), **self.file_fields(target.segment_id), segment_id=target.segment_id
+        )
         self.log_accepted("removes users from", target.name)
         return answer
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -128,6 +129,20 @@ class PlainArguments(_Templated):
         parameter = next((name for name in self.template_fields if getattr(self, name, None) is template), None)
         beginning = template if len(template) <= _SHOWN_CHARACTERS else template[:_SHOWN_CHARACTERS] + "..."
         return f"The template {beginning!r}" + (f" of {parameter}" if parameter else "")
+
+
+def check_durations(**durations: Any) -> None:
+    """
+    Refuse what may have been shortened before a constructor got it.
+
+    :param durations: what it got, by the names of the parameters.
+    :raises InvalidInputError: when one is of a kind that does not survive a copy.
+    """
+    for parameter, value in durations.items():
+        if isinstance(value, timedelta) and type(value) is not timedelta:
+            from airflow_provider_moengage.segments.pendulum_copies import check_survives_copies
+
+            check_survives_copies(parameter, value)
 
 
 def _is_template(text: str, jinja_env: jinja2.Environment) -> bool:

@@ -22,7 +22,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
-from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments
+from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments, check_durations
 from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
 from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
@@ -58,7 +58,52 @@ class _Execution:
         self.asked_wait = 0.0
 
 
-class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
+class MoEngageSensor(PlainArguments, BaseSensorOperator):
+    """What all sensors share: what ``soft_fail`` and ``never_fail`` skip, and how long a deferral may take."""
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Resume, and fail rather than skip for what no waiting can mend.
+
+        :param next_method: the method to resume with.
+        :param next_kwargs: its arguments.
+        :param context: the task's context.
+        :return: what the method returns.
+        """
+        with self._skipping_as_promised():
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def _time_left(self, started: float) -> timedelta:
+        """Give how long a deferral may take: Airflow bounds what runs in a worker by execution_timeout, and no more."""
+        timeouts = [timedelta(seconds=self.timeout), self.execution_timeout]
+        bound = min(timeout for timeout in timeouts if timeout is not None)
+        return max(timedelta(), bound - timedelta(seconds=time.monotonic() - started))
+
+    @contextmanager
+    def _skipping_as_promised(self) -> Iterator[None]:
+        """
+        Make soft_fail skip a timeout and nothing else, and never_fail skip everything, in every mode alike.
+
+        Airflow's own soft_fail skips a wrong key too, and that would pass for a segment that is not there.
+        """
+        try:
+            yield
+        except AirflowSkipException as skip:
+            cause = skip.__cause__
+            if self.soft_fail and cause is not None and not _is_timeout(cause):
+                raise cause from cause.__cause__
+            raise
+        except AirflowSensorTimeout as timeout:  # of a deferral, which Airflow 3.0 does not skip itself
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(timeout)) from timeout
+            raise
+        except (AirflowFailException, GaveUpWaitingError) as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"Skipped, since never_fail is set: {error}") from error
+            raise
+
+
+class SegmentExistsSensor(MoEngageSensor):
     """
     Wait until a segment exists, by its id or by its exact name.
 
@@ -101,7 +146,7 @@ class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
         poke_interval: timedelta | float = 300,
         **kwargs: Any,
     ) -> None:
-        _check_durations(poke_interval=poke_interval, timeout=kwargs.get("timeout"))
+        check_durations(poke_interval=poke_interval, timeout=kwargs.get("timeout"))
         super().__init__(poke_interval=poke_interval, **kwargs)
         self._given: list[str] = []
         self.segment_id = self._take("segment_id", segment_id)
@@ -181,18 +226,6 @@ class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
             case {"status": "gave_up", "message": str(message)}:
                 raise GaveUpWaitingError(message)
         raise AirflowException(f"SegmentExistsTrigger sent an event that this version does not know: {event!r}")
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """
-        Resume, and fail rather than skip for what no waiting can mend.
-
-        :param next_method: the method to resume with.
-        :param next_kwargs: its arguments.
-        :param context: the task's context.
-        :return: what the method returns.
-        """
-        with self._skipping_as_promised():
-            return super().resume_execution(next_method, next_kwargs, context)
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
@@ -281,10 +314,6 @@ class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
             self._wanted,
             interval_of(self.poke_interval, call_of(self.segment_id)),
         )
-        # Airflow bounds what runs in a worker by execution_timeout, and a deferral by this alone.
-        timeouts = [timedelta(seconds=self.timeout), self.execution_timeout]
-        bound = min(timeout for timeout in timeouts if timeout is not None)
-        spent = timedelta(seconds=time.monotonic() - execution.started)
         self.defer(
             trigger=SegmentExistsTrigger(
                 segment_id=self.segment_id,
@@ -293,40 +322,8 @@ class SegmentExistsSensor(PlainArguments, BaseSensorOperator):
                 poll_interval=self.poke_interval,
             ),
             method_name="execute_complete",
-            timeout=max(timedelta(), bound - spent),
+            timeout=self._time_left(execution.started),
         )
-
-    @contextmanager
-    def _skipping_as_promised(self) -> Iterator[None]:
-        """
-        Make soft_fail skip a timeout and nothing else, and never_fail skip everything, in every mode alike.
-
-        Airflow's own soft_fail skips a wrong key too, and that would pass for a segment that is not there.
-        """
-        try:
-            yield
-        except AirflowSkipException as skip:
-            cause = skip.__cause__
-            if self.soft_fail and cause is not None and not _is_timeout(cause):
-                raise cause from cause.__cause__
-            raise
-        except AirflowSensorTimeout as timeout:  # of a deferral, which Airflow 3.0 does not skip itself
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(timeout)) from timeout
-            raise
-        except (AirflowFailException, GaveUpWaitingError) as error:
-            if self.never_fail:
-                raise AirflowSkipException(f"Skipped, since never_fail is set: {error}") from error
-            raise
-
-
-def _check_durations(**durations: Any) -> None:
-    """Refuse what may have been shortened before the constructor got it. See check_survives_copies()."""
-    for parameter, value in durations.items():
-        if isinstance(value, timedelta) and type(value) is not timedelta:
-            from airflow_provider_moengage.segments.pendulum_copies import check_survives_copies
-
-            check_survives_copies(parameter, value)
 
 
 def _is_timeout(cause: BaseException) -> bool:

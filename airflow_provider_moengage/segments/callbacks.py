@@ -1,0 +1,328 @@
+"""
+How MoEngage's callback finds the task that asked for it: the request, the token in its address, and what it may say.
+
+A token is the task instance, a nonce and an expiry, signed with the connection's key: the workers, which make it, and
+who receives the callback both have that. It hides nothing, and holds nothing secret but that it is valid.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.inputs import type_of
+
+PATH = "/moengage/callback"
+"""Where the receiver is, below the public address of the API server or of a relay."""
+
+MOST_BYTES = 16 * 1024
+"""How long the body of a callback may be."""
+
+SECONDS_VALID = 7 * 24 * 3_600
+"""How long a token is valid: longer than any task waits."""
+
+# With the longest ids that Airflow takes, in the longest spelling of JSON, it is shorter.
+_MOST_TOKEN_CHARACTERS = 8_192
+_MOST_CHARACTERS = 500
+_MOST_USERS = 2**53
+# So that no other signature that is made with the same key is one of these.
+_PURPOSE = b"airflow-provider-moengage: a callback, version 1\n"
+_NONCE = re.compile("[0-9a-f]{32}")
+_COUNTS = ("values_found", "values_processed", "user_count")
+
+
+class RefusedCallbackError(ValueError):
+    """A token or a body that no callback of MoEngage has. The message shows nothing of it."""
+
+
+@dataclass(frozen=True)
+class FileRequest:
+    """
+    One accepted call on a file segment: the task instance that made it, and which of its calls it was.
+
+    :param dag_id: id of the DAG.
+    :param run_id: id of the DAG run.
+    :param task_id: id of the task.
+    :param map_index: which of the mapped tasks, -1 for one that is not mapped.
+    :param nonce: what no other call has: a task that is cleared takes no callback of before.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    nonce: str
+
+    @classmethod
+    def new(cls, dag_id: str, run_id: str, task_id: str, map_index: int) -> FileRequest:
+        """
+        Make the request of a call that is about to be made.
+
+        :param dag_id: id of the DAG.
+        :param run_id: id of the DAG run.
+        :param task_id: id of the task.
+        :param map_index: which of the mapped tasks.
+        :return: the request, with a nonce of its own.
+        """
+        return cls(dag_id, run_id, task_id, map_index, secrets.token_hex(16))
+
+    @classmethod
+    def from_text(cls, text: Any) -> FileRequest:
+        """
+        Read what :meth:`as_text` has written.
+
+        :param text: the text; where templates are rendered as native objects, the object that it is in JSON.
+        :return: the request.
+        :raises InvalidInputError: when it is none.
+        """
+        try:
+            fields = json.loads(text) if isinstance(text, str) else text
+            request = cls(**fields)
+        except (ValueError, TypeError, RecursionError):
+            raise _no_request(text) from None
+        if not request.is_plausible():
+            raise _no_request(text)
+        return request
+
+    def is_plausible(self) -> bool:
+        """
+        Tell whether its fields are what they should be.
+
+        :return: whether they are.
+        """
+        texts = (self.dag_id, self.run_id, self.task_id, self.nonce)
+        return (
+            all(isinstance(text, str) and text for text in texts)
+            and type(self.map_index) is int
+            and _NONCE.fullmatch(self.nonce) is not None
+        )
+
+    def as_text(self) -> str:
+        """
+        Write it for an XCom.
+
+        :return: JSON: a template in text renders it as it is.
+        """
+        return json.dumps(asdict(self))
+
+    @property
+    def expected_key(self) -> str:
+        """The XCom by which its task instance says, before the call, that it expects a callback."""
+        return f"moengage_request_{self.nonce}"
+
+    @property
+    def outcome_key(self) -> str:
+        """The XCom of its task instance that the callback becomes."""
+        return f"moengage_callback_{self.nonce}"
+
+
+def _no_request(text: Any) -> InvalidInputError:
+    return InvalidInputError(
+        f"request must be what an operator for file segments gives under the key request of its XCom, such as "
+        f'fill.output["request"], not {type_of(text)} of another kind. It is there when callback_url is "airflow".'
+    )
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """
+    What a token says.
+
+    :param request: which call it is for.
+    :param moengage_conn_id: the connection whose key signs it.
+    :param segment_id: the segment, None when it is not known before the call.
+    :param expires: until when it is valid, in seconds since 1970.
+    """
+
+    request: FileRequest
+    moengage_conn_id: str
+    segment_id: str | None
+    expires: int
+
+
+def token_of(ticket: Ticket, key: str) -> str:
+    """
+    Write and sign a token.
+
+    :param ticket: what it says.
+    :param key: the key of the connection.
+    :return: the token, of characters that an address takes as they are.
+    """
+    request = ticket.request
+    fields = [
+        *(request.dag_id, request.run_id, request.task_id, request.map_index, request.nonce),
+        *(ticket.moengage_conn_id, ticket.segment_id, ticket.expires),
+    ]
+    said = _encoded(json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode())
+    return f"{said}.{_signature(said, key)}"
+
+
+def ticket_of(token: str, now: float) -> Ticket:
+    """
+    Read a token. Whether it is genuine is not known before :func:`is_signed_with` says so.
+
+    :param token: what came as one.
+    :param now: the time, in seconds since 1970.
+    :return: what it says.
+    :raises RefusedCallbackError: when it is none, or has expired.
+    """
+    said, dot, signature = token.partition(".")
+    if not (dot and signature) or len(token) > _MOST_TOKEN_CHARACTERS or not token.isascii():
+        raise RefusedCallbackError("The token is none.")
+    try:
+        fields = json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+        *of_request, conn_id, segment_id, expires = fields
+        request = FileRequest(*of_request)
+    except (ValueError, TypeError, RecursionError, binascii.Error):
+        raise RefusedCallbackError("The token is none.") from None
+    are_texts = isinstance(conn_id, str) and isinstance(segment_id, (str, type(None)))
+    if not are_texts or type(expires) is not int or not request.is_plausible():
+        raise RefusedCallbackError("The token is none.")
+    if now >= expires:
+        raise RefusedCallbackError("The token has expired.")
+    return Ticket(request, conn_id, segment_id, expires)
+
+
+def is_signed_with(token: str, key: str | None) -> bool:
+    """
+    Tell whether a token was signed with a key. Takes as long for a wrong signature as for the right one.
+
+    :param token: the token, which is ASCII.
+    :param key: the key of its connection; nothing is signed with an empty one.
+    :return: whether it was.
+    """
+    said, _, signature = token.partition(".")
+    return bool(key) and hmac.compare_digest(signature, _signature(said, key or ""))
+
+
+def _signature(said: str, key: str) -> str:
+    return _encoded(hmac.new(key.encode(), _PURPOSE + said.encode(), hashlib.sha256).digest())
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What a callback says of a request.
+
+    :param status: 201 when the segment is filled, otherwise an error of MoEngage's.
+    :param request_id: what MoEngage calls the request.
+    :param segment_name: name of the segment.
+    :param values_found: how many values the file has; None when it has failed.
+    :param values_processed: how many of them could be read; likewise.
+    :param user_count: how many users they belong to; likewise.
+    :param error_message: why it has failed, in MoEngage's words; None when it is filled.
+    """
+
+    status: int
+    request_id: str
+    segment_name: str
+    values_found: int | None = None
+    values_processed: int | None = None
+    user_count: int | None = None
+    error_message: str | None = None
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the segment is filled."""
+        return 200 <= self.status < 300
+
+    @property
+    def failure(self) -> str:
+        """Why the segment is not filled, and what to do, in sentences."""
+        return (
+            f"MoEngage has accepted the request {self.request_id} and then failed to carry it out for the segment "
+            f"{shown(self.segment_name)}: {self.error_message} (status {self.status}). A retry would not help: look at "
+            "the file first. MoEngage must reach its address until it has fetched it, and takes 150 MB a file and 2 "
+            "million users a day; a created segment stays, without users."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        Write it for an XCom, and for the event of an asset.
+
+        :return: its fields that are known.
+        """
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def read_body(body: bytes) -> Outcome:
+    """
+    Read the body of a callback.
+
+    :param body: what came.
+    :return: what it says; of fields that are not published nothing is kept, nor of ``db_name``.
+    :raises RefusedCallbackError: when no callback is like this; the message names the field.
+    """
+    if len(body) > MOST_BYTES:
+        raise RefusedCallbackError("The body is too long.")
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        raise RefusedCallbackError("The body is no JSON.") from None
+    return read_fields(fields)
+
+
+def read_fields(fields: Any) -> Outcome:
+    """
+    Read the fields of a callback, as they came or as an XCom has kept them.
+
+    :param fields: its body.
+    :return: what it says.
+    :raises RefusedCallbackError: when no callback is like this; the message names the field.
+    """
+    if not isinstance(fields, dict):
+        raise RefusedCallbackError("The body is no JSON object.")
+    status = fields.get("status")
+    if type(status) is not int or not 200 <= status < 600:
+        raise RefusedCallbackError("status is no HTTP status.")
+    about = (_text(fields, "request_id"), _text(fields, "segment_name"))
+    if 200 <= status < 300:
+        found, processed, users = (_count(fields, name) for name in _COUNTS)
+        return Outcome(status, *about, found, processed, users)
+    return Outcome(status, *about, error_message=_text(fields, "error_message"))
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise RefusedCallbackError(f"{name} is no text.")
+    # Nobody is to write lines of their own, or escape sequences, into a log.
+    cleaned = "".join(character if character.isprintable() else " " for character in value)
+    return cleaned[:_MOST_CHARACTERS]
+
+
+def _count(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int or not 0 <= value <= _MOST_USERS:
+        raise RefusedCallbackError(f"{name} is no number of users.")
+    return value
+
+
+def never_called_back(segment_name: str | None, seconds: float) -> str:
+    """
+    Say what to look at when no callback came.
+
+    :param segment_name: name of the segment, None when it is not known.
+    :param seconds: how long was waited.
+    :return: sentences.
+    """
+    which = f"the segment {shown(segment_name)}" if segment_name else "the request"
+    return (
+        f"MoEngage has not called back within {seconds:g} s about {which}. It may be filled all the same: the "
+        "dashboard shows its users. Whether a callback was refused stands in the API server's log, in lines with "
+        '"MoEngage callback". If there is none, MoEngage does not reach the receiver: look at the firewall, at [api] '
+        "base_url or [moengage] callback_base_url, and whether [moengage] receive_callbacks is True where the API "
+        "server runs."
+    )
