@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.operators.base import LEFT_OUT, LONGEST_DEFERRAL
-from airflow_provider_moengage.operators.file_base import FileOperator, mask_in_logs
+from airflow_provider_moengage.operators.callbacks import mask_in_logs
+from airflow_provider_moengage.operators.file_base import FileOperator
 from airflow_provider_moengage.operators.one_segment import Target, find_by_name
 from airflow_provider_moengage.segments.audience_guards import USERS_A_DAY
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.client import MoEngageClient
     from airflow_provider_moengage.segments.audience_checkpoint import AudienceCheckpoint, StagedAudience
     from airflow_provider_moengage.segments.audience_file import Piece
+    from airflow_provider_moengage.segments.callbacks import Outcome
     from airflow_provider_moengage.transfers.staging import Staging
 
 _SECONDS_BETWEEN_PROGRESS = 5.0
@@ -103,16 +105,44 @@ class AudienceOperator(FileOperator):
         :raises MoEngageError: when it is not done.
         """
         from airflow_provider_moengage.assets.segments import attach_change
-        from airflow_provider_moengage.segments.audience_checkpoint import AudienceCheckpoint
 
-        asked = (self.source, self.staging, self.name, self.attribute_name, self.attribute_type, self.mode)
-        max_tries = getattr(context.get("ti"), "max_tries", None)
-        self._checkpoint = AudienceCheckpoint(context.get("task_state_store"), self.log, asked, max_tries)
+        self._checkpoint = self._checkpoint_of(context)
         self._before = self._last_xcom(context)
         found = super().call_api(context)
         if found.get("calls") == []:
             attach_change(self.outlets, context, {"action": "none", "name": self.name})
+        self._checkpoint.clear()
         return found
+
+    def take_callbacks(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """
+        Carry on after the trigger has waited for the callbacks.
+
+        :param context: the task's context.
+        :param event: what it has found.
+        :return: as :meth:`call_api`.
+        """
+        found = super().take_callbacks(context, event)
+        self._checkpoint_of(context).clear()
+        return found
+
+    def finish(self, context: Context, answer: dict[str, Any], outcomes: list[Outcome]) -> dict[str, Any]:
+        """
+        Delete the files: MoEngage has fetched them.
+
+        :param context: the task's context.
+        :param answer: what the XCom was before the wait.
+        :param outcomes: what the callbacks say.
+        :return: the XCom.
+        """
+
+        def own_files() -> list[str]:
+            # After a deferral nothing is open.
+            self._open_staging()
+            return [uri.rpartition("/")[2] for uri in answer["staged_files"]]
+
+        self._delete(own_files)
+        return super().finish(context, answer, outcomes)
 
     def find_target(self, client: MoEngageClient) -> Target:
         """
@@ -193,9 +223,16 @@ class AudienceOperator(FileOperator):
         staged.segment_id = staged.segment_id or target.segment_id
         for number in range(len(staged.sent), len(staged.files)):
             self._send(client, staged, number)
-        self._delete_expired()
-        self._checkpoint.clear()
+        # What earlier runs have staged, once nobody can fetch it any more.
+        self._delete(lambda: self._staging.expired(time.time()))
         return self._as_xcom(staged.segment_id, staged)
+
+    def _checkpoint_of(self, context: Context) -> AudienceCheckpoint:
+        from airflow_provider_moengage.segments.audience_checkpoint import AudienceCheckpoint
+
+        asked = (self.source, self.staging, self.name, self.attribute_name, self.attribute_type, self.mode)
+        max_tries = getattr(context.get("ti"), "max_tries", None)
+        return AudienceCheckpoint(context.get("task_state_store"), self.log, asked, max_tries)
 
     def _last_xcom(self, context: Context) -> Any:
         """Look up what the last run of this task has returned: Airflow's state stores belong to one run."""
@@ -226,6 +263,9 @@ class AudienceOperator(FileOperator):
     def _load(self) -> StagedAudience | None:
         staged = self._checkpoint.load(time.time() + self._staging.url_seconds, self.progress)
         if staged is not None:
+            if self.calls_back_to_airflow() and not self.progress:
+                # Airflow has forgotten to whom the callbacks of an earlier try belong: each call is made once more.
+                staged.sent = []
             self.log.info(
                 "%s values are staged already; %d of %d calls are made.",
                 f"{sum(staged.rows):,}",
@@ -298,7 +338,7 @@ class AudienceOperator(FileOperator):
     def _send(self, client: MoEngageClient, staged: StagedAudience, number: int) -> None:
         """Make the call for one of the files, and write down that it is made."""
         self._set_file_url(staged.files[number])
-        fields = {**self.file_fields(), "segment_id": staged.segment_id}
+        fields = {**self.file_fields(staged.segment_id), "segment_id": staged.segment_id}
         if number == 0 and staged.segment_id is None:
             del fields["segment_id"]
             answer = client.create_file_segment(self.name, **fields, expiry_days=self.expiry_days)
@@ -320,18 +360,17 @@ class AudienceOperator(FileOperator):
     def _save(self, staged: StagedAudience) -> None:
         self.progress.update(self._checkpoint.save(staged))
 
-    def _delete_expired(self) -> None:
-        """Delete what earlier runs have staged, once nobody can fetch it any more."""
+    def _delete(self, find: Callable[[], list[str]]) -> None:
         if self.keep_staged_file:
             return
         try:
-            expired = self._staging.expired(time.time())
-            self._staging.delete(expired)
+            names = find()
+            self._staging.delete(names)
         except Exception as error:  # noqa: BLE001 - each storage's library raises its own, and the audience is sent
-            self.log.warning("The files of earlier runs could not be deleted (%s).", type(error).__name__)
+            self.log.warning("Staged files that are not needed any more stay: %s.", type(error).__name__)
         else:
-            if expired:
-                self.log.info("Deleted %d files of earlier runs, whose addresses have expired.", len(expired))
+            if names:
+                self.log.info("Deleted %d staged files, which nobody needs any more.", len(names))
 
     def _as_xcom(self, segment_id: str | None, staged: StagedAudience | None) -> dict[str, Any]:
         sent = [] if staged is None else zip(staged.sent, staged.rows, staged.sizes, strict=False)

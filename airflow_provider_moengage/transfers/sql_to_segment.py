@@ -52,8 +52,12 @@ class SqlToFileSegmentOperator(AudienceOperator):
         (templated)
     :param keep_staged_file: leave the file where it is; by default a later run of the task deletes it once its address
         has expired.
-    :param callback_url: where MoEngage says how it went. (templated)
+    :param callback_url: where MoEngage says how it went; ``airflow`` for this Airflow. (templated)
     :param emails: whom MoEngage writes to when it is done. (templated)
+    :param wait: succeed when MoEngage has called back that the segment is filled, instead of when it has accepted the
+        calls; the file is deleted then.
+    :param wait_timeout: for how long, in seconds or as a timedelta.
+    :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the

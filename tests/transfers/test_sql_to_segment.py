@@ -432,7 +432,7 @@ class TestStagedFiles:
             (folder / name).write_text("u-1")
         transfer(keep_staged_file=keep).execute({})
         assert ((folder / old).exists(), len(served.files)) == (keep, 5 if keep else 4)
-        assert ("Deleted 1 files of earlier runs" in log()) is not keep
+        assert ("Deleted 1 staged files" in log()) is not keep
 
     def test_its_own_is_kept_until_its_address_has_expired(self, sandbox, warehouse, served, transfer):
         warehouse.fill(IDS)
@@ -448,7 +448,7 @@ class TestStagedFiles:
         monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.ls", fail)
         warehouse.fill(IDS)
         assert transfer().execute({})["calls"]
-        assert "The files of earlier runs could not be deleted (PermissionError)." in log()
+        assert "Staged files that are not needed any more stay: PermissionError." in log()
 
 
 @pytest.mark.parametrize("there", [False, True])
