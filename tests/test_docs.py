@@ -50,7 +50,14 @@ def test_the_readme_takes_three_minutes():
 
 # Bases, and the sensor, whose page has another name.
 WITHOUT_A_HEADING = {
-    *("DefinitionOperator", "FileOperator", "ManySegmentsOperator", "MoEngageOperator", "OneSegmentOperator"),
+    *(
+        "AudienceOperator",
+        "DefinitionOperator",
+        "FileOperator",
+        "ManySegmentsOperator",
+        "MoEngageOperator",
+        "OneSegmentOperator",
+    ),
     "SharedListTrigger",
     "SegmentExistsSensor",
 }

@@ -59,12 +59,14 @@ def client_of(connection: Mapping[str, Any]) -> Any:
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
-    while True:
-        try:
-            requests.get(f"{url}/moto-api/", timeout=5).raise_for_status()
-        except requests.RequestException:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+    while not _is_up(url):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("moto's server did not start.")
+        time.sleep(0.1)
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/moto-api/", timeout=5).ok
+    except requests.ConnectionError:
+        return False

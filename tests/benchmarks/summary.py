@@ -257,7 +257,7 @@ def _audiences(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (
             f"{_listed([f'{count:,}' for count in compared])} ids from PostgreSQL to a signed address of S3",
             each("operator", compared, "{seconds:.0f} s"),
-            f"`get_df`, `to_csv`, upload: {each('by_hand', compared, '{seconds:.0f} s')}; processor's time {ratios} of it",
+            f"`get_df` and `to_csv`: {each('by_hand', compared, '{seconds:.0f} s')}; of its processor's time {ratios}",
         ),
         (
             f"peak memory over an empty task, {_listed([f'{count:,}' for count in sizes])} ids",

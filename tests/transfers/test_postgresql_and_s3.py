@@ -7,23 +7,19 @@ The amazon provider and moto are in an environment of their own: `make storage`.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import pytest
-import requests
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_moengage.transfers.local_file_to_segment import LocalFileToFileSegmentOperator
 from airflow_provider_moengage.transfers.query import hook_of, values_of
 from airflow_provider_moengage.transfers.sql_to_segment import SqlToFileSegmentOperator
-from demo.ports import promised_ports
+from tests.benchmarks.storage import BUCKET, client_of, running_s3
 from tests.distributed.services import program, running_postgresql
 
 pytestmark = [
@@ -33,8 +29,6 @@ pytestmark = [
 needs_s3 = pytest.mark.skipif(
     not (find_spec("moto") and find_spec("s3fs")), reason="not installed: moto, s3fs; `make storage` has them"
 )
-BUCKET = "audiences"
-SECONDS_TO_START = 300
 
 
 @pytest.fixture(scope="module")
@@ -67,57 +61,22 @@ def postgres(database, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The address of a storage with an empty bucket."""
-    with promised_ports(1) as (port,):
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        environment = {**os.environ, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-            try:
-                url = f"http://127.0.0.1:{port}"
-                deadline = time.monotonic() + SECONDS_TO_START
-                while not _is_up(url):
-                    assert server.poll() is None, "moto's server has ended"
-                    assert time.monotonic() < deadline, "moto's server did not start"
-                    time.sleep(0.1)
-                where = {"LocationConstraint": "eu-central-1"}
-                client_of(url).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
-                yield url
-            finally:
-                server.terminate()
-
-
-def _is_up(url):
-    try:
-        return requests.get(f"{url}/moto-api/", timeout=5).ok
-    except requests.ConnectionError:
-        return False
+def s3() -> Iterator[dict[str, Any]]:
+    """A connection to a storage with an empty bucket."""
+    with running_s3() as connection:
+        yield connection
 
 
 @pytest.fixture
 def storage(s3, monkeypatch):
     """Let a connection lead to the storage. Airflow keeps what it has made of one, so that each is another."""
 
-    def use(name, **changed):
-        connection = {
-            "conn_type": "aws",
-            "login": "AKIAIOSFODNN7EXAMPLE",
-            "password": "do-not-show-this-secret",
-            "extra": {"endpoint_url": s3, "region_name": "eu-central-1"},
-            **changed,
-        }
+    def use(name, **extra):
+        connection = {**s3, "extra": {**s3["extra"], **extra}}
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
         return f"s3://{name}@{BUCKET}/{name}"
 
     return use
-
-
-def client_of(s3):
-    import boto3
-
-    return boto3.client(
-        "s3", endpoint_url=s3, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
-    )
 
 
 def put(s3, key, content):
@@ -248,7 +207,7 @@ class TestS3:
     @pytest.mark.parametrize(
         ("name", "extra", "sentence"),
         [
-            ("no_region", {}, "signs with version 2, which S3 refuses for newer buckets"),
+            ("no_region", {"region_name": None}, "signs with version 2, which S3 refuses for newer buckets"),
             (
                 "version_2",
                 {"region_name": "eu-central-1", "config_kwargs": {"signature_version": "s3"}},
@@ -257,15 +216,15 @@ class TestS3:
         ],
     )
     def test_a_signature_of_which_s3_takes_no_notice(self, sandbox, postgres, storage, s3, name, extra, sentence):
-        staging = storage(name, extra={**extra, "endpoint_url": s3})
+        staging = storage(name, **extra)
         with pytest.raises(AirflowFailException, match=sentence):
             transfer(staging, "select 1").execute({})
         assert {request.method for request in sandbox.requests} <= {"GET"}
         assert objects(s3, name) == []
 
     def test_credentials_that_end(self, sandbox, postgres, storage, s3, log):
-        extra = {"endpoint_url": s3, "region_name": "eu-central-1", "aws_session_token": "do-not-show-this-token"}
-        transfer(storage("for_a_while", extra=extra), "select 1").execute({})
+        staging = storage("for_a_while", aws_session_token="do-not-show-this-token")
+        transfer(staging, "select 1").execute({})
         said = log()
         assert "the address of the file dies with them" in said
         assert "do-not-show" not in said
