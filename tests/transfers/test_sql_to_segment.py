@@ -12,6 +12,7 @@ import pendulum
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
@@ -507,3 +508,65 @@ def test_what_the_database_cannot_compute_is_not_shown(sandbox, warehouse, trans
 def test_without_the_extra(sandbox, transfer, monkeypatch):
     monkeypatch.setitem(sys.modules, "airflow.providers.common.sql.hooks.sql", None)
     assert "install airflow-provider-moengage[sql]" in refusal_of(transfer())
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="nothing of Airflow 2 takes the callback")
+class TestTheWait:
+    """That a callback reaches Airflow is for the tests of the operators; here it is what becomes of the file."""
+
+    @pytest.fixture
+    def context(self, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__MOENGAGE__CALLBACK_BASE_URL", "http://127.0.0.1:9")
+        xcoms = {}
+        ti = types.SimpleNamespace(
+            dag_id="d",
+            run_id="r",
+            task_id="sync",
+            map_index=-1,
+            try_number=1,
+            max_tries=1,
+            xcom_push=lambda key, value: xcoms.update({key: value}),
+            xcom_pull=lambda **_: None,
+        )
+        return {"ti": ti, "task_state_store": Store()}
+
+    @staticmethod
+    def called_back(deferred, done):
+        """What the trigger gives to a task whose callbacks have come."""
+        fields = ("request_id", "segment_name", "status", "values_found", "values_processed", "user_count")
+        payload = {"db_name": "d", **{field: getattr(done, field) for field in fields}}
+        carried = json.loads(json.dumps(deferred.trigger.serialize()[1]["carried"]))
+        return {"status": "called_back", "outcomes": [payload], "carried": carried}
+
+    @pytest.mark.parametrize("keep", [False, True])
+    def test_the_file_is_deleted_once_moengage_has_it(
+        self, sandbox, warehouse, served, transfer, filled, context, keep
+    ):
+        warehouse.fill(IDS)
+        arguments = {"wait": True, "deferrable": True, "keep_staged_file": keep}
+        with pytest.raises(TaskDeferred) as deferred:
+            transfer(**arguments).execute(context)
+        assert len(served.files) == 1
+        (done,) = filled()
+
+        event = self.called_back(deferred.value, done)
+        found = transfer(**arguments).take_callbacks(context, event)
+
+        assert (found["rows_written"], found["values_found"], found["user_count"]) == (3, 3, 3)
+        assert len(served.files) == keep
+        assert context["task_state_store"] == {}
+
+    def test_a_retry_makes_the_calls_again_since_it_waits_for_other_callbacks(
+        self, sandbox, warehouse, served, transfer, context
+    ):
+        warehouse.fill(IDS)
+        with pytest.raises(TaskDeferred):
+            transfer(wait=True, deferrable=True).execute(context)
+        warehouse.drop()
+        staged = served.files
+        with pytest.raises(TaskDeferred):
+            transfer(wait=True, deferrable=True).execute(context)
+        assert calls(sandbox) == ["/create", "/replace"]
+        assert served.files == staged
+        addresses = {request.json["callback_url"] for request in sandbox.requests if request.method != "GET"}
+        assert len(addresses) == 2
