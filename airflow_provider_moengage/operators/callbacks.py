@@ -22,7 +22,7 @@ from airflow_provider_moengage.segments.callbacks import (
     RefusedCallbackError,
     Ticket,
     never_called_back,
-    read_fields,
+    read_xcom,
     token_of,
 )
 
@@ -117,7 +117,7 @@ def outcome_of(came: Any) -> Outcome:
     :raises AirflowFailException: when MoEngage could not fill it, or it is not what a callback says.
     """
     try:
-        outcome = read_fields(came)
+        outcome = read_xcom(came)
     except RefusedCallbackError as error:
         raise AirflowFailException(
             f"The XCom of the callback is not what MoEngage says: {error} Who writes it, such as a relay, must post "
@@ -256,15 +256,17 @@ class CallbackOperator(OneSegmentOperator):
         """
         Wait until MoEngage has called back about each call that it has accepted, where that is wanted.
 
+        Gives the last of them as the XCom ``request`` to sensors.
+
         :param context: the task's context.
         :param answer: the XCom of the task, in JSON values; ``cs_name`` in it is the segment.
-        :return: the same, with the last ``request``; once it was waited, with what its callback says.
+        :return: the same; once it was waited, with what the callback says.
         :raises AirflowFailException: when MoEngage could not carry one out, or has not called back in time.
         """
         requests = [FileRequest.from_text(text) for text in self.progress.get("requests", ())]
         if not requests:
             return answer
-        answer = {**answer, "request": requests[-1].as_text()}
+        self._ti.xcom_push(key="request", value=requests[-1].as_text())
         if not self.wait:
             return answer
         seconds = self._wait_seconds()

@@ -53,9 +53,8 @@ def record_callback(
                 "map_index": request.map_index,
                 "key": request.outcome_key,
             }
-            value = XComModel.serialize_value(outcome, **where)
-            # XComModel.set() would delete what another callback of the same moment has stored.
-            session.add(XComModel(dag_run_id=expected.dag_run_id, value=value, **where))
+            # As a task stores JSON. XComModel.set() would delete what another callback of the same moment has stored.
+            session.add(XComModel(dag_run_id=expected.dag_run_id, value=outcome, **where))
             session.flush()
             if asset_uri is not None:
                 _register_events(session, request, asset_uri, extra)

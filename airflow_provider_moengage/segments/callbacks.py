@@ -126,8 +126,8 @@ class FileRequest:
 
 def _no_request(text: Any) -> InvalidInputError:
     return InvalidInputError(
-        f"request must be what an operator for file segments gives under the key request of its XCom, such as "
-        f'fill.output["request"], not {type_of(text)} of another kind. It is there when callback_url is "airflow".'
+        "request must be what an operator for file segments gives as its XCom request, such as "
+        f'fill.output["request"], and not another {type_of(text)}. It is there when callback_url is "airflow".'
     )
 
 
@@ -274,9 +274,20 @@ def read_body(body: bytes) -> Outcome:
     return read_fields(fields)
 
 
+def read_xcom(value: Any) -> Outcome:
+    """
+    Read the XCom that a callback has become.
+
+    :param value: its fields, or their JSON: as the REST API of Airflow 3.0 and 3.1 stores what it is given.
+    :return: what it says.
+    :raises RefusedCallbackError: as :func:`read_body`.
+    """
+    return read_body(value.encode(errors="replace")) if isinstance(value, str) else read_fields(value)
+
+
 def read_fields(fields: Any) -> Outcome:
     """
-    Read the fields of a callback, as they came or as an XCom has kept them.
+    Read the fields of a callback.
 
     :param fields: its body.
     :return: what it says.

@@ -27,7 +27,7 @@ class FileSegmentReadySensor(MoEngageSensor):
     Wait until MoEngage has called back about a request on a file segment. Airflow 3.
 
     The request is one that an operator has made with ``callback_url="airflow"``: the operator succeeds once MoEngage
-    has accepted it, and gives the request under the key ``request`` of its XCom. The wait asks Airflow only, and spends
+    has accepted it, and gives the request as its XCom ``request``. The wait asks Airflow only, and spends
     nothing of MoEngage's limits. When the operator's task is cleared, it makes another request: clear the sensor, too.
 
     Returns what MoEngage says, in every mode: ``{"status": 201, "request_id", "segment_name", "values_found",
@@ -36,7 +36,7 @@ class FileSegmentReadySensor(MoEngageSensor):
     and nothing else, ``never_fail`` skips everything.
 
     :param request: which request: ``fill.output["request"]`` for the operator ``fill``, or
-        ``"{{ ti.xcom_pull('fill')['request'] }}"``. (templated)
+        ``"{{ ti.xcom_pull('fill', key='request') }}"``. (templated)
     :param deferrable: wait in the triggerer, without a worker slot; the default is Airflow's
         ``[operators] default_deferrable``.
     :param poke_interval: seconds (or a timedelta) between two looks.

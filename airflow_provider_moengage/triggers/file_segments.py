@@ -11,7 +11,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import XCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_moengage.segments.callbacks import FileRequest
+from airflow_provider_moengage.segments.callbacks import FileRequest, RefusedCallbackError, read_xcom
 
 # A trigger that fires sooner after its task's deferral can fail the task.
 _SHORTEST_INTERVAL = 1.0
@@ -103,8 +103,12 @@ def as_arguments(requests: list[FileRequest]) -> list[dict[str, Any]]:
 
 
 def _has_failed(came: Any) -> bool:
-    status = came.get("status") if isinstance(came, dict) else None
-    return came is not None and not (isinstance(status, int) and 200 <= status < 300)
+    if came is None:
+        return False
+    try:
+        return not read_xcom(came).is_filled
+    except RefusedCallbackError:
+        return True  # the task says what is wrong with it
 
 
 async def _pull(request: FileRequest) -> Any:

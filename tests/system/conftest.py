@@ -18,6 +18,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
         # How soon a worker that was killed is missed.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+        "AIRFLOW__MOENGAGE__RECEIVE_CALLBACKS": "True",
     }
     with pytest.MonkeyPatch.context() as exported:
         exported.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", SOMEBODY_ELSES_CONNECTION)

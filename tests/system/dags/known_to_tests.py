@@ -16,3 +16,8 @@ NAME = "camp diwali 2026"
 AWAITED_ID = "a" * 24
 REFUSED_ID = "b" * 24
 REFUSED_UPDATE_ID = "c" * 24
+
+# Of the DAGs about callbacks.
+CALLBACK_CONN_ID = "calls_back"
+CALLBACK_WORKSPACE = "CALLBACKWORKSPACE"
+FILLED_ID = "63d8cec0c085939e6c1ab72a"

@@ -1,0 +1,158 @@
+"""The contract of the one module that uses what is not public of Airflow: the same on every supported version."""
+
+from __future__ import annotations
+
+import threading
+from importlib.metadata import version
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import DAG, task
+from airflow.utils.session import create_session
+from packaging.version import Version
+from sqlalchemy import delete, false, select, update
+
+from airflow_provider_moengage.assets.segments import create_asset
+from airflow_provider_moengage.segments.callbacks import FileRequest
+from tests.support import UNKNOWN_ID
+
+pytestmark = [
+    pytest.mark.skipif(Version(version("apache-airflow")) < Version("3"), reason="callbacks need Airflow 3"),
+    pytest.mark.slow,
+]
+
+DAG_ID = "expects_a_callback"
+OUTCOME = {"status": 201, "request_id": "r", "segment_name": "vip", "values_found": 3}
+EXTRA = {"action": "ready", "segment_id": UNKNOWN_ID, "values_found": 3}
+URI = f"moengage://SANDBOXWORKSPACE/segments/{UNKNOWN_ID}"
+NONCES = ("a" * 32, "b" * 32)
+
+
+@pytest.fixture
+def requests(run_dag):
+    """Two requests of a task instance that expects their callbacks; its DAG waits for the segment, too."""
+    asset = create_asset(workspace_id="SANDBOXWORKSPACE", segment_id=UNKNOWN_ID)
+    with DAG(DAG_ID, schedule=[asset], start_date=pendulum.datetime(2026, 1, 1)) as dag:
+
+        @task
+        def fill(ti=None):
+            for nonce in NONCES:
+                ti.xcom_push(key=f"moengage_request_{nonce}", value="expected")
+
+        fill()
+    run = run_dag(dag)
+    assert run.state == "success"
+    with create_session() as session:
+        from airflow.models.dag import DagModel
+
+        session.execute(update(DagModel).where(DagModel.dag_id == DAG_ID).values(is_paused=False))
+    return [FileRequest(DAG_ID, run.tasks["fill"].run_id, "fill", -1, nonce) for nonce in NONCES]
+
+
+@pytest.fixture(autouse=True)
+def _no_events(airflow_database):
+    from airflow.models.asset import AssetDagRunQueue, AssetEvent
+
+    with create_session() as session:
+        session.execute(delete(AssetEvent))
+        session.execute(delete(AssetDagRunQueue))
+
+
+def record(request, uri=URI):
+    from airflow_provider_moengage.plugins.airflow_internals import record_callback
+
+    return record_callback(request, OUTCOME, uri, EXTRA)
+
+
+def stored(request):
+    from airflow.models.xcom import XComModel
+
+    with create_session() as session:
+        rows = session.scalars(
+            select(XComModel).where(XComModel.run_id == request.run_id, XComModel.key == request.outcome_key)
+        )
+        return [row.value for row in rows]
+
+
+def events():
+    from airflow.models.asset import AssetEvent
+
+    with create_session() as session:
+        return [(event.source_task_id, event.extra) for event in session.scalars(select(AssetEvent))]
+
+
+def queued():
+    from airflow.models.asset import AssetDagRunQueue
+
+    with create_session() as session:
+        return list(session.scalars(select(AssetDagRunQueue.target_dag_id)))
+
+
+def test_a_callback_becomes_an_xcom_and_an_event_once(requests):
+    assert [record(requests[0]) for _ in range(3)] == ["recorded", "known", "known"]
+    assert stored(requests[0]) == [OUTCOME]
+    assert events() == [("fill", EXTRA)]
+    assert queued() == [DAG_ID]
+    assert stored(requests[1]) == []
+
+
+def test_of_concurrent_callbacks_one_is_recorded(requests):
+    started, results = threading.Barrier(4), []
+
+    def call():
+        started.wait()
+        results.append(record(requests[0]))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == ["known", "known", "known", "recorded"]
+    assert stored(requests[0]) == [OUTCOME]
+    assert len(events()) == 1
+
+
+def test_the_database_decides_between_two_that_both_saw_nothing(requests, monkeypatch):
+    """As on PostgreSQL, where a session does not see what another has not committed."""
+    from airflow_provider_moengage.plugins import airflow_internals
+
+    assert record(requests[0]) == "recorded"
+    xcom_of, unseen = airflow_internals._xcom_of, [requests[0].outcome_key]
+
+    def overlook_once(request, key):
+        found = xcom_of(request, key)
+        if key not in unseen:
+            return found
+        unseen.remove(key)
+        return found.where(false())
+
+    monkeypatch.setattr(airflow_internals, "_xcom_of", overlook_once)
+    assert record(requests[0]) == "known"
+    assert unseen == []
+    assert len(events()) == 1
+
+
+def test_what_no_task_expects_changes_nothing(requests):
+    from airflow.models.xcom import XComModel
+
+    known, _ = requests
+    strangers = [
+        FileRequest(DAG_ID, known.run_id, "fill", -1, "c" * 32),
+        FileRequest(DAG_ID, known.run_id, "fill", 0, known.nonce),
+        FileRequest(DAG_ID, "another run", "fill", -1, known.nonce),
+        FileRequest("another_dag", known.run_id, "fill", -1, known.nonce),
+    ]
+    assert [record(request) for request in strangers] == ["unexpected"] * 4
+    # As a task does that starts again.
+    with create_session() as session:
+        session.execute(delete(XComModel).where(XComModel.key == known.expected_key))
+    assert record(known) == "unexpected"
+    assert [stored(request) for request in (known, *strangers)] == [[]] * 5
+    assert events() == []
+
+
+def test_a_segment_that_no_dag_mentions_has_no_event(requests):
+    assert record(requests[0], "moengage://ANOTHER/segments/" + UNKNOWN_ID) == "recorded"
+    assert record(requests[1], None) == "recorded"
+    assert events() == []
