@@ -19,12 +19,39 @@ class LocalFileToFileSegmentOperator(AudienceOperator):
 
     The file is one that another task has written: on the worker, or in an object storage, such as what a warehouse
     unloads. It is read piece by piece, checked by the same rules as a query, and staged anew: one value a line, UTF-8,
-    without a header. For all else see
-    :class:`~airflow_provider_moengage.transfers.sql_to_segment.SqlToFileSegmentOperator`, whose other parameters and
-    XCom it has.
+    without a header. Everything else, the XCom too, is as in
+    :class:`~airflow_provider_moengage.transfers.sql_to_segment.SqlToFileSegmentOperator`.
 
     :param path: a file on the worker, or its URI in an object storage, such as ``s3://aws_default@bucket/ids.csv``.
         (templated)
+    :param staging: the folder for the file: the URI of an object storage, such as ``s3://aws_default@bucket/prefix``;
+        what stands before the ``@`` is its connection. (templated)
+    :param name: name of the segment. (templated)
+    :param attribute_name: the user attribute that the file has values of, such as ``ID``. (templated)
+    :param attribute_type: ``string`` or ``double``. (templated)
+    :param mode: ``replace`` all users of the segment, ``add`` to them, or ``remove`` from them.
+    :param expiry_days: after how many days MoEngage archives a segment that this task creates. (templated)
+    :param min_rows: fail when there are fewer values to write. Without any nothing is ever sent.
+    :param max_change: fail when their number differs by more than this share from that of the last run that succeeded;
+        None for any number.
+    :param max_users: fail when there are more values to write: MoEngage takes two million a day of a workspace.
+    :param url_expires_in: for how long the address of the file is good, in seconds or as a timedelta: from an hour to a
+        week.
+    :param public_url: for storage that does not sign: the address at which a web server serves ``staging`` to MoEngage.
+        (templated)
+    :param keep_staged_file: leave the file where it is; by default a later run of the task deletes it once its address
+        has expired.
+    :param callback_url: where MoEngage says how it went; ``airflow`` for this Airflow. (templated)
+    :param emails: whom MoEngage writes to when it is done. (templated)
+    :param wait: succeed when MoEngage has called back that the segment is filled, instead of when it has accepted the
+        calls; the file is deleted then.
+    :param wait_timeout: for how long, in seconds or as a timedelta.
+    :param poll_interval: seconds (or a timedelta) between two looks for the callback.
+    :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
+        (templated)
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
+        default is Airflow's ``[operators] default_deferrable``.
+    :param dry_run: read the file and hold the guards against it, upload and send nothing.
     """
 
     template_fields: Sequence[str] = (
