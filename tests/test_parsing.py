@@ -26,6 +26,7 @@ from airflow_provider_moengage.operators.segments import (
     UnarchiveSegmentOperator,
     UpdateSegmentOperator,
 )
+from airflow_provider_moengage.sensors.file_segments import FileSegmentReadySensor
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
 from airflow_provider_moengage.transfers.local_file_to_segment import LocalFileToFileSegmentOperator
 from airflow_provider_moengage.transfers.sql_to_segment import SqlToFileSegmentOperator
@@ -68,6 +69,7 @@ def test_operators_and_sensors_add_at_most_23_modules():
         SqlToFileSegmentOperator,
         LocalFileToFileSegmentOperator,
         SegmentExistsSensor,
+        FileSegmentReadySensor,
     ],
 )
 def test_a_constructor_only_assigns(operator):

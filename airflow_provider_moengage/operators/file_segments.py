@@ -43,14 +43,20 @@ class CreateFileSegmentOperator(FileOperator):
     :param file_url: where MoEngage fetches the file: a public address, which a presigned one is. (templated)
     :param expiry_days: after how many days MoEngage archives the segment; not changed when its users are replaced.
         (templated)
-    :param callback_url: where MoEngage says how it went. (templated)
+    :param callback_url: where MoEngage says how it went; ``airflow`` for this Airflow, on Airflow 3, where somebody has
+        switched the receiver on. (templated)
     :param emails: whom MoEngage writes to when it is done. (templated)
+    :param wait: succeed once MoEngage has called back to this Airflow, with ``values_found``, ``values_processed``,
+        ``user_count`` and ``request_id`` in the XCom, and fail without a retry when it could not do it.
+    :param wait_timeout: how long to wait at most, in seconds or as a timedelta; ``execution_timeout`` where that is
+        shorter.
+    :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param if_exists: what to do when a segment has the name already. ``fail``: fail. ``replace``: replace all its users
         by those of the file.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
-    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
-        default is Airflow's ``[operators] default_deferrable``.
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing, and
+        while it waits; the default is Airflow's ``[operators] default_deferrable``.
     :param dry_run: do everything but the call that changes something: the log and the XCom say what it would be,
         ``{"dry_run": true, "action", "name", "segment_id", "changes"}``, the action being ``create`` or ``replace``.
     """
@@ -213,12 +219,18 @@ class AddUsersOperator(_UsersOperator):
     :param attribute_name: the user attribute that the file has values of, such as ``ID``. (templated)
     :param attribute_type: ``string`` or ``double``. (templated)
     :param file_url: where MoEngage fetches the file: a public address, which a presigned one is. (templated)
-    :param callback_url: where MoEngage says how it went. (templated)
+    :param callback_url: where MoEngage says how it went; ``airflow`` for this Airflow, on Airflow 3, where somebody has
+        switched the receiver on. (templated)
     :param emails: whom MoEngage writes to when it is done. (templated)
+    :param wait: succeed once MoEngage has called back to this Airflow, with ``values_found``, ``values_processed``,
+        ``user_count`` and ``request_id`` in the XCom, and fail without a retry when it could not do it.
+    :param wait_timeout: how long to wait at most, in seconds or as a timedelta; ``execution_timeout`` where that is
+        shorter.
+    :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
-    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
-        default is Airflow's ``[operators] default_deferrable``.
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing, and
+        while it waits; the default is Airflow's ``[operators] default_deferrable``.
     :param dry_run: do everything but the call that changes something; the log and the XCom say what it would be.
     """
 
@@ -260,12 +272,18 @@ class RemoveUsersOperator(_UsersOperator):
     :param attribute_name: the user attribute that the file has values of, such as ``ID``. (templated)
     :param attribute_type: ``string`` or ``double``. (templated)
     :param file_url: where MoEngage fetches the file: a public address, which a presigned one is. (templated)
-    :param callback_url: where MoEngage says how it went. (templated)
+    :param callback_url: where MoEngage says how it went; ``airflow`` for this Airflow, on Airflow 3, where somebody has
+        switched the receiver on. (templated)
     :param emails: whom MoEngage writes to when it is done. (templated)
+    :param wait: succeed once MoEngage has called back to this Airflow, with ``values_found``, ``values_processed``,
+        ``user_count`` and ``request_id`` in the XCom, and fail without a retry when it could not do it.
+    :param wait_timeout: how long to wait at most, in seconds or as a timedelta; ``execution_timeout`` where that is
+        shorter.
+    :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
-    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
-        default is Airflow's ``[operators] default_deferrable``.
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing, and
+        while it waits; the default is Airflow's ``[operators] default_deferrable``.
     :param dry_run: do everything but the call that changes something; the log and the XCom say what it would be.
     """
 
@@ -309,12 +327,18 @@ class ReplaceUsersOperator(_UsersOperator):
     :param attribute_name: the user attribute that the file has values of, such as ``ID``. (templated)
     :param attribute_type: ``string`` or ``double``. (templated)
     :param file_url: where MoEngage fetches the file: a public address, which a presigned one is. (templated)
-    :param callback_url: where MoEngage says how it went. (templated)
+    :param callback_url: where MoEngage says how it went; ``airflow`` for this Airflow, on Airflow 3, where somebody has
+        switched the receiver on. (templated)
     :param emails: whom MoEngage writes to when it is done. (templated)
+    :param wait: succeed once MoEngage has called back to this Airflow, with ``values_found``, ``values_processed``,
+        ``user_count`` and ``request_id`` in the XCom, and fail without a retry when it could not do it.
+    :param wait_timeout: how long to wait at most, in seconds or as a timedelta; ``execution_timeout`` where that is
+        shorter.
+    :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
-    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
-        default is Airflow's ``[operators] default_deferrable``.
+    :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing, and
+        while it waits; the default is Airflow's ``[operators] default_deferrable``.
     :param dry_run: do everything but the call that changes something; the log and the XCom say what it would be.
     """
 

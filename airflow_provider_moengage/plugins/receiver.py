@@ -16,9 +16,9 @@ from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.segments.callbacks import (
     MOST_BYTES,
     PATH,
-    Outcome,
     RefusedCallbackError,
     Ticket,
+    event_of,
     is_signed_with,
     read_body,
     ticket_of,
@@ -113,14 +113,7 @@ def _record(token: str, ticket: Ticket, body: bytes) -> str:
     except RefusedCallbackError as error:
         raise Refusal(400, str(error)) from None
     uri = _asset_uri(connection.login, ticket.segment_id)
-    return record_callback(ticket.request, outcome.as_json(), uri, _event_of(outcome, ticket))
-
-
-def _event_of(outcome: Outcome, ticket: Ticket) -> dict[str, Any]:
-    """Say in the event of the asset what has become of the segment, as those of the operators do."""
-    said = outcome.as_json()
-    about = {"segment_id": ticket.segment_id, "name": said.pop("segment_name")}
-    return {"action": "ready" if outcome.is_filled else "failed", **about, **said}
+    return record_callback(ticket.request, outcome.as_json(), uri, event_of(outcome, ticket))
 
 
 def _asset_uri(workspace_id: str | None, segment_id: str | None) -> str | None:

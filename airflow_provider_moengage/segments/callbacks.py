@@ -321,6 +321,19 @@ def _count(fields: dict[str, Any], name: str) -> int:
     return value
 
 
+def event_of(outcome: Outcome, ticket: Ticket) -> dict[str, Any]:
+    """
+    Say in an event of the segment's asset what has become of it, as the events of the operators do.
+
+    :param outcome: what the callback says.
+    :param ticket: what it is about.
+    :return: the event's ``extra``: its ``action`` is ``ready`` or ``failed``.
+    """
+    said = outcome.as_json()
+    about = {"segment_id": ticket.segment_id, "name": said.pop("segment_name")}
+    return {"action": "ready" if outcome.is_filled else "failed", **about, **said}
+
+
 def never_called_back(segment_name: str | None, seconds: float) -> str:
     """
     Say what to look at when no callback came.

@@ -20,7 +20,7 @@ from tests.system.settings import needs_shared_streams
 
 pytestmark = needs_shared_streams
 
-KEY = "callback-key-51b07e"
+KEY = "callback-key-51b07e/+"
 DATABASE = "callback_database"
 COUNTS = {"values_found": 3, "values_processed": 3, "user_count": 3}
 WAITED = ("deferred", "polling")
