@@ -54,13 +54,13 @@ with DAG(
         """Make filters of the cities that all events of this run tell, each once."""
         # On Airflow 2 an asset is a dataset. Its events have other keys there; all are of the one asset anyway.
         events_by_asset = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
-        told = [
+        fresh = [
             city
             for events in events_by_asset.values()
             for event in events
             for city in event.extra.get("cities", ())  # one that was made by hand has none
         ]
-        cities = list(dict.fromkeys(told))
+        cities = list(dict.fromkeys(fresh))
         if not cities:
             raise AirflowSkipException("No event of fresh orders tells their cities: trigger load_orders instead.")
         return {

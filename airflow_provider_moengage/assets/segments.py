@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SCHEME = "moengage"
-_PATH = re.compile(r"/segments/([0-9a-fA-F]{24})/?")
+_PATH = r"/segments/([0-9a-fA-F]{24})/?"
 _FORM = "A segment's asset is moengage://<workspace id>/segments/<segment id>"
 
 
@@ -64,7 +64,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     check_workspace_id(f"{_FORM}: the workspace id", workspace_id)
     if uri.query or uri.fragment:
         raise InvalidInputError(f"{_FORM}: it ends with the id, without a query or a fragment.")
-    path = _PATH.fullmatch(unquote(uri.path))
+    path = re.fullmatch(_PATH, unquote(uri.path))
     if path is None:
         raise InvalidInputError(f"{_FORM}, with an id of 24 hexadecimal characters, not {uri.path[:100]!r} at its end.")
     return SplitResult(_SCHEME, quote(workspace_id, safe=""), f"/segments/{path[1].lower()}", "", "")

@@ -45,10 +45,10 @@ def without_values(text: str) -> str:
     """
     if not text.lstrip().startswith(("{", "[", '"')):
         return text
-    return _KEY_OR_VALUE.sub(lambda found: found[0] if found["is_key"] else "...", text)
+    return re.sub(_KEY_OR_VALUE, lambda found: found[0] if found["is_key"] else "...", text)
 
 
-_KEY_OR_VALUE = re.compile(r'"(?:[^"\\]|\\.)*(?:"(?P<is_key>\s*:)?|\\?$)|-?\d[\d.eE+-]*|true|false', flags=re.DOTALL)
+_KEY_OR_VALUE = r'(?s)"(?:[^"\\]|\\.)*(?:"(?P<is_key>\s*:)?|\\?$)|-?\d[\d.eE+-]*|true|false'
 
 
 def _integer(digits: str) -> int | str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 
 _LONGEST_SHOWN = 8
 
 
-@dataclass(frozen=True)
-class DataCenter:
+class DataCenter(NamedTuple):
     """
     One MoEngage data center.
 

@@ -18,7 +18,7 @@ _LONGEST_EXPIRY = 2**31 - 1
 _MASK = "***"
 
 # What signs an address, or proves who may read it: S3, Google, Azure, CloudFront, and what people make themselves.
-_SECRET_NAME = re.compile("sig|token|credential|key|policy|secret|pass|auth|code", re.IGNORECASE)
+_SIGNING_PARAMETER = "(?i)sig|token|credential|key|policy|secret|pass|auth|code"
 # Nothing as long as this is a word or a date that may stand in a message for another reason.
 _SHORTEST_UNNAMED = 20
 
@@ -159,7 +159,7 @@ def secrets_in(urls: Sequence[str | None]) -> list[str]:
         if query:
             found.append(query)
         for name, value in parse_qsl(query):
-            if _SECRET_NAME.search(name) or len(value) >= _SHORTEST_UNNAMED:
+            if re.search(_SIGNING_PARAMETER, name) or len(value) >= _SHORTEST_UNNAMED:
                 found.append(value)
         credentials = re.match(r"^[^/]*//([^/]*)@", before)
         if credentials:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from airflow_provider_moengage.client.limits import LIMITS, TokenBuckets
 from airflow_provider_moengage.client.wait_headers import RateLimit, asked_wait, rate_limit_of
@@ -26,25 +25,23 @@ Endpoint = tuple[str, str, str, str]
 """Whose limit it is: the address, the workspace, the method and the path, whichever segment it names."""
 
 
-@dataclass
 class _Window:
     """
     What is known of the window of an endpoint that is used up first.
 
     Nothing at first: then one call goes ahead, and the others wait for what its answer says.
-
-    :param remaining: how many calls were left at most, those that are under way perhaps among them; infinite when the
-        answers do not say.
-    :param resets_at: when there is room again, on the monotonic clock. Until then ``remaining`` only falls; after that
-        it is the least that there is.
-    :param limit: how many calls it takes, where that is known.
-    :param under_way: calls that are reserved, and whose answer has not come.
     """
 
-    remaining: float = 1
-    resets_at: float = -math.inf
-    limit: int | None = None
-    under_way: int = 0
+    def __init__(self) -> None:
+        # How many calls were left at most, those that are under way perhaps among them; infinite when no answer says.
+        self.remaining: float = 1
+        # When there is room again, on the monotonic clock. Until then ``remaining`` only falls; after that it is the
+        # least that there is.
+        self.resets_at = -math.inf
+        # How many calls it takes, where that is known.
+        self.limit: int | None = None
+        # Calls that are reserved, and whose answer has not come.
+        self.under_way = 0
 
     def wait(self, ticks: float) -> float:
         return 0.0 if self.remaining > 0 else max(0.0, self.resets_at - ticks)

@@ -12,9 +12,8 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from urllib3.exceptions import MaxRetryError, ResponseError
 from urllib3.util import Retry as Urllib3Retry
@@ -56,8 +55,7 @@ _MENDED_BY_WAITING: dict[int, tuple[str, bool]] = {
 _MISDIRECTED = 421
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """
     What came of one try, when it was no success: an answer of 400 or more, or none at all.
 
@@ -71,13 +69,12 @@ class Failure:
 
     method: str
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     error: Exception | None = None
     is_workspace_full: bool = False
 
 
-@dataclass(frozen=True)
-class Retry:
+class Retry(NamedTuple):
     """
     Send it again.
 
@@ -89,8 +86,7 @@ class Retry:
     reason: str
 
 
-@dataclass(frozen=True)
-class GiveUp:
+class GiveUp(NamedTuple):
     """
     Let the failure be the outcome.
 
@@ -100,8 +96,7 @@ class GiveUp:
     reason: str
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """
     How often and for how long a call is sent again before it fails.
 

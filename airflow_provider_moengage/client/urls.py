@@ -12,10 +12,10 @@ _LABEL = r"[A-Za-z0-9_-]{1,63}"
 # Servers take half of that to eight times as much; to encode a megabyte takes half a second.
 _LONGEST_TARGET = 16_000
 
-_DASHBOARD = re.compile(r"dashboard-(\d{2,3})\.moengage\.com\.?")
-_CALL = re.compile(r"/v\d+(?=/|$)")
+_DASHBOARD = r"dashboard-(\d{2,3})\.moengage\.com\.?"
+_CALL = r"/v\d+(?=/|$)"
 
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::\d+)?"
 
 
 def base_url_of(value: str) -> str:
@@ -40,7 +40,7 @@ def base_url_of(value: str) -> str:
         raise InvalidInputError(
             "The host of the connection must not carry credentials: put them into login and password."
         )
-    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc) or re.search(r"[^!-~]|\\", value):
+    if parts.scheme not in ("http", "https") or not re.fullmatch(_HOST, parts.netloc) or re.search(r"[^!-~]|\\", value):
         raise InvalidInputError(f"The host of the connection is no http(s) address. {way_out}")
     _check_is_api(host, parts.path)
     if "?" in value or "#" in value:
@@ -55,14 +55,14 @@ def base_url_of(value: str) -> str:
 
 def _check_is_api(host: str, path: str) -> None:
     """Refuse the addresses of MoEngage that people have at hand, and say which one is meant."""
-    of_dashboard = _DASHBOARD.fullmatch(host)
+    of_dashboard = re.fullmatch(_DASHBOARD, host)
     if of_dashboard:
         number = of_dashboard[1]
         raise InvalidInputError(
             f"The host of the connection is MoEngage's dashboard, not its API: give https://api-{number}.moengage.com, "
             f"or leave it out and set data_center to {number}."
         )
-    of_call = _CALL.match(path)
+    of_call = re.match(_CALL, path)
     if host.endswith(".moengage.com") and of_call:
         raise InvalidInputError(
             f"The host of the connection has the path of a call: end it before {of_call[0]}, as in https://{host}."

@@ -24,11 +24,11 @@ _NEAR = range(-LONGEST_WAIT, 2 * LONGEST_WAIT + 1)
 # Larger than the milliseconds of any epoch to come, and than a float may be exactly.
 _NO_EPOCH = 10**15
 
-_NUMBER = re.compile(r"\+?(\d{1,400})(?:\.(\d{0,400}))?(?:[eE]\+?(\d{1,2}))?", re.ASCII)
-_COUNT = re.compile(r"([+-]?\d{1,400})(?:\.\d*)?", re.ASCII)
+_NUMBER = r"(?a)\+?(\d{1,400})(?:\.(\d{0,400}))?(?:[eE]\+?(\d{1,2}))?"
+_COUNT = r"(?a)([+-]?\d{1,400})(?:\.\d*)?"
 
 # Two headers are joined with a comma, but a date has one too, after the day of the week.
-_BETWEEN_HEADERS = re.compile(r"(?<!mon|tue|wed|thu|fri|sat|sun|day),", re.IGNORECASE)
+_BETWEEN_HEADERS = "(?i)(?<!mon|tue|wed|thu|fri|sat|sun|day),"
 
 
 class RateLimit(NamedTuple):
@@ -84,7 +84,7 @@ def rate_limit_of(headers: Mapping[str, str], now: float) -> RateLimit:
 
 def _least(headers: Mapping[str, str], name: str) -> int | None:
     """Read a count; of two that were joined the smaller, and none below 0."""
-    found = (_COUNT.fullmatch(value) for value in _values(headers, name))
+    found = (re.fullmatch(_COUNT, value) for value in _values(headers, name))
     counts: list[int] = [max(0, int(count[1])) for count in found if count]
     return min(counts, default=None)
 
@@ -103,7 +103,7 @@ def _longest(headers: Mapping[str, str], name: str, now: float, otherwise: float
 
 def _values(headers: Mapping[str, str], name: str) -> list[str]:
     # What follows a semicolon says more about the value, such as the length of its window.
-    return [value.partition(";")[0].strip() for value in _BETWEEN_HEADERS.split(headers.get(name, ""))]
+    return [value.partition(";")[0].strip() for value in re.split(_BETWEEN_HEADERS, headers.get(name, ""))]
 
 
 def _wait(value: str, clocks: list[float], otherwise: float | None) -> float | None:
@@ -132,7 +132,7 @@ def _until(moment: float, clocks: list[float]) -> float | None:
 
 def _rounded_up(text: str) -> int | None:
     """Read a number exactly: as a float, 4.0000000000000001 would be 4, which is less than was asked for."""
-    read = _NUMBER.fullmatch(text)
+    read = re.fullmatch(_NUMBER, text)
     if read is None:
         return None
     whole, fraction, exponent = read[1], read[2] or "", int(read[3] or 0)

@@ -7,15 +7,14 @@ Airflow 3.2 and newer reads them from the provider's metadata, an older one from
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from airflow_provider_moengage.client.datacenters import DATA_CENTERS
 
 
-@dataclass(frozen=True)
-class ExtraField:
+class ExtraField(NamedTuple):
     """
     A field of the form that is kept in the connection's extra. None is required: the form then saves it as null.
 
@@ -28,7 +27,7 @@ class ExtraField:
     label: str
     description: str
     kind: str = "string"
-    choices: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = MappingProxyType({})
 
 
 _DATA_CENTERS = {known.number: f"{known.number} ({known.region})" for known in DATA_CENTERS.values()}

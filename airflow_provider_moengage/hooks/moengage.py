@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 # What Airflow shows, and its form may send, in place of a saved password.
 _MASK = "***"
 # Under which people write the key into the extra; app_key is another field.
-_NAME_OF_A_KEY = re.compile(r'"(?!app_key")([a-z _-]{0,20}(?:key|secret|password|token))"\s*:', re.IGNORECASE)
+_NAME_OF_A_KEY = r'(?i)"(?!app_key")([a-z _-]{0,20}(?:key|secret|password|token))"\s*:'
 # As a URI has it between brackets, which Airflow takes off.
-_BARE_IPV6 = re.compile(r"[0-9a-f.]*:[0-9a-f.]*:[0-9a-f.:]*", re.IGNORECASE)
+_BARE_IPV6 = "(?i)[0-9a-f.]*:[0-9a-f.]*:[0-9a-f.:]*"
 
 # A shorter one may be the same as something else, in a test say.
 _SHORTEST_KEY = 8
@@ -216,7 +216,7 @@ def _client_of(connection: Connection, retry: RetryPolicy | None) -> MoEngageCli
 def _check_password(connection: Connection) -> None:
     """Check the API key, and look for it where people put it otherwise; it is shown nowhere."""
     password, extra = connection.password, connection.extra or ""
-    if not (password or "").strip() and (named := _NAME_OF_A_KEY.search(extra)):
+    if not (password or "").strip() and (named := re.search(_NAME_OF_A_KEY, extra)):
         raise InvalidInputError(
             f"its password (Data API key) is missing, and its extra has {named[1]}: move the key from there into "
             "the password, where Airflow encrypts and masks it."
@@ -253,7 +253,7 @@ def _base_url_of(connection: Connection) -> str | None:
         return None
     address = connection.host
     if "://" not in address:
-        host = f"[{address}]" if _BARE_IPV6.fullmatch(address) else address
+        host = f"[{address}]" if re.fullmatch(_BARE_IPV6, address) else address
         try:
             is_this_machine = is_loopback(urlsplit(f"//{host}").hostname or "")
         except ValueError:

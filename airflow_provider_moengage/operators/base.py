@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_moengage.client.errors import MoEngageError, RateLimitError
 from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments
-from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy, no_retry_for_permanent_errors, say_if_no_retries
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -56,6 +55,8 @@ class MoEngageOperator(PlainArguments, BaseOperator):
         self._own_hook: MoEngageHook | None = None
         # Only Airflow 3.3 has the attribute. Filled in afterwards, so that default_args can set it too.
         if getattr(self, "retry_policy", self) is None:
+            from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy
+
             self.retry_policy = MoEngageRetryPolicy()
 
     @cached_property
@@ -119,6 +120,8 @@ class MoEngageOperator(PlainArguments, BaseOperator):
         return self._call_or_defer(context, waiting_since)
 
     def _call_or_defer(self, context: Context, waiting_since: str | None) -> Any:
+        from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors, say_if_no_retries
+
         try:
             with no_retry_for_permanent_errors():
                 self._check_given()

@@ -161,7 +161,8 @@ class ArchiveSegmentsOperator(ManySegmentsOperator):
 
     :param segments: the segments, ``[{"name": ..., "segment_id": ..., "type": ...}]``: the id wins over the name and
         is optional, as is the type; other keys are ignored. An id without ``created_time``, which a list would have
-        shown, costs a get: the call then goes by the segment's own name. An empty list is a success. (templated)
+        shown, costs a get: the call then goes by the segment's own name, and an unknown id fails before it. What is
+        listed twice is done once. An empty list is a success. (templated)
     :param concurrency: how many calls at once, from 1 to 16.
     :param max_segments: how many different segments there may be: more of them fail before anything is sent.
     :param include_file_segments: archive file segments, too.
@@ -219,7 +220,8 @@ class UnarchiveSegmentsOperator(ManySegmentsOperator):
 
     :param segments: the segments, ``[{"name": ..., "segment_id": ...}]``: the id wins over the name and is optional;
         other keys are ignored. An id without ``created_time``, which a list would have shown, costs a get: the call
-        then goes by the segment's own name. An empty list is a success. (templated)
+        then goes by the segment's own name, and an unknown id fails before it. What is listed twice is done once. An
+        empty list is a success. (templated)
     :param concurrency: how many calls at once, from 1 to 16.
     :param max_segments: how many different segments there may be: more of them fail before anything is sent.
     :param on_error: ``fail`` or ``warn``: whether segments that have failed fail the task. What ends the run early

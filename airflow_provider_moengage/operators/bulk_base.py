@@ -95,7 +95,7 @@ class ManySegmentsOperator(MoEngageOperator):
         from airflow_provider_moengage.client.retry import RETRIES
         from airflow_provider_moengage.hooks.moengage import MoEngageHook
 
-        self._own_hook = MoEngageHook(self.moengage_conn_id, retry=replace(RETRIES, limit_budget=_SHORT_WAIT))
+        self._own_hook = MoEngageHook(self.moengage_conn_id, retry=RETRIES._replace(limit_budget=_SHORT_WAIT))
         return self._own_hook
 
     def _start(self, progress: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_moengage.client.errors import (
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _ID_CHARACTERS = 24
 
 
-@dataclass(frozen=True)
 class Target:
     """
     The segment that an execution is about.
@@ -35,9 +33,10 @@ class Target:
     :param segment: what MoEngage shows of it, empty when it was not asked.
     """
 
-    name: str | None
-    segment_id: str | None = None
-    segment: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, name: str | None, segment_id: str | None = None, segment: dict[str, Any] | None = None) -> None:
+        self.name = name
+        self.segment_id = segment_id
+        self.segment = segment or {}
 
 
 class OneSegmentOperator(MoEngageOperator):

@@ -140,10 +140,12 @@ class ArchiveSegmentOperator(_ArchivalOperator):
         :param client: the client of the connection.
         :return: the segment.
         """
-        from airflow_provider_moengage.segments.bulk_plan import Segment, file_segment_warning
-
         target = super().find_target(client)
         kind = target.segment.get("type") if self.type is None else self.type
+        if kind is None:
+            return target
+        from airflow_provider_moengage.segments.bulk_plan import Segment, file_segment_warning
+
         if Segment(str(target.name), type=kind).has_non_filter_type:
             self.log.warning(
                 "%s", file_segment_warning("The segment is, or may be, a file segment", pendulum.now("UTC").date())

@@ -8,8 +8,7 @@ those. But failures that do not end are a broken set-up, and somebody has to hea
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_moengage.client.errors import MoEngageError
 
@@ -60,18 +59,17 @@ class ConnectionNeverReadError(ConnectionUnreadableError):
     )
 
 
-@dataclass(frozen=True)
-class FailedPolls:
+class FailedPolls(NamedTuple):
     """
     Polls in a row that have failed.
 
     :param since: when the first of them failed, in epoch seconds.
-    :param count: how many they are.
+    :param in_a_row: how many they are.
     :param cause: what kind of error the last one met.
     """
 
     since: float
-    count: int
+    in_a_row: int
     cause: str
 
     @classmethod
@@ -85,19 +83,19 @@ class FailedPolls:
         :return: all of them.
         """
         cause = f"{type(error).__name__} {error.status or ''}".rstrip()
-        return cls(before.since if before else now, before.count + 1 if before else 1, cause)
+        return cls(before.since if before else now, before.in_a_row + 1 if before else 1, cause)
 
     @classmethod
     def from_json(cls, saved: Any) -> FailedPolls | None:
         """
-        Undo ``dataclasses.asdict``.
+        Undo ``_asdict``.
 
         :param saved: what was saved in another process, perhaps by another version; None for nothing.
         :return: the failed polls, or None when there were none that this version can read.
         """
         match saved:
-            case {"since": float(since), "count": int(count), "cause": str(cause)}:
-                return cls(since, count, cause)
+            case {"since": float(since), "in_a_row": int(in_a_row), "cause": str(cause)}:
+                return cls(since, in_a_row, cause)
         return None
 
 
@@ -124,17 +122,17 @@ class FailureTolerance:
         :raises GaveUpWaitingError: when polls have failed for too long.
         """
         before, self.failed = self.failed, FailedPolls.after(self.failed, error, now)
-        if now - self.failed.since > TOLERATED_SECONDS and self.failed.count >= _FEWEST_POLLS:
+        if now - self.failed.since > TOLERATED_SECONDS and self.failed.in_a_row >= _FEWEST_POLLS:
             raise GaveUpWaitingError(
                 f"Gave up waiting for {self._wanted}: for {TOLERATED_SECONDS / 3_600:g} hours no poll has succeeded "
-                f"({self.failed.count} in a row have failed). The last cause: {error}"
+                f"({self.failed.in_a_row} in a row have failed). The last cause: {error}"
             ) from error
         has_changed = before is None or before.cause != self.failed.cause
         self._log.log(
             logging.WARNING if has_changed else logging.DEBUG,
             "Could not poll for %s, which counts as not yet (failed polls in a row: %d). %s",
             self._wanted,
-            self.failed.count,
+            self.failed.in_a_row,
             error,
         )
 
@@ -146,6 +144,6 @@ class FailureTolerance:
         """
         if self.failed:
             self._log.info(
-                "MoEngage answers again. Failed polls: %d in %.0f s.", self.failed.count, now - self.failed.since
+                "MoEngage answers again. Failed polls: %d in %.0f s.", self.failed.in_a_row, now - self.failed.since
             )
         self.failed = None

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, PokeReturnValue, conf
 
 from airflow_provider_moengage.operators.templating import check_durations
-from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
 from airflow_provider_moengage.sensors.segments import MoEngageSensor
 
 if TYPE_CHECKING:
@@ -119,6 +118,7 @@ class FileSegmentReadySensor(MoEngageSensor):
 
     def _request(self) -> FileRequest:
         from airflow_provider_moengage.operators.callbacks import check_receiver
+        from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
         from airflow_provider_moengage.segments.callbacks import FileRequest
 
         with no_retry_for_permanent_errors():

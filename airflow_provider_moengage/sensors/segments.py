@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from airflow_provider_moengage.client.errors import AuthenticationError, MoEngag
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
 from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments, check_durations
 from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
+=======
+from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments
 from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
     FailedPolls,
@@ -190,6 +191,8 @@ class SegmentExistsSensor(MoEngageSensor):
         :raises AirflowFailException: for what no waiting can mend.
         :raises GaveUpWaitingError: when polls have failed for too long.
         """
+        from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
+
         with self._executing() as execution:
             with self._keeping_failed_polls(context, execution.tolerance):
                 try:
@@ -303,7 +306,7 @@ class SegmentExistsSensor(MoEngageSensor):
         before = tolerance.failed = FailedPolls.from_json(store.get(key))
         yield
         if tolerance.failed:
-            store.set(key, asdict(tolerance.failed))
+            store.set(key, tolerance.failed._asdict())
         elif before:
             store.delete(key)
 

@@ -72,10 +72,10 @@ def test_a_malformed_one_is_refused_when_the_dag_is_parsed(uri, sentence):
     with (
         pytest.warns(UserWarning, match="AIP-60")
         if BEFORE_ASSETS
-        else pytest.raises(ValueError, match="A segment's asset") as told
+        else pytest.raises(ValueError, match="A segment's asset") as refused
     ):
         Asset(uri=uri)
-    assert sentence in str(told[0].message if BEFORE_ASSETS else told.value)
+    assert sentence in str(refused[0].message if BEFORE_ASSETS else refused.value)
 
 
 @pytest.mark.parametrize(

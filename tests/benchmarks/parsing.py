@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -56,6 +57,7 @@ with DAG("campaign_{number:03}", schedule=None, start_date=pendulum.datetime(202
     {task}
 """
 PARSED = HOME / "parsing"
+TEMPLATE = PARSED / "template"
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -82,6 +84,19 @@ def _imports() -> list[dict[str, Any]]:
 
 
 def _dag_processor() -> list[dict[str, Any]]:
+    write_files()
+    runs = []
+    for _ in range(PARSE_RUNS):
+        for pre_import in (True, False):
+            for operator in OPERATORS:
+                say(f"parsing: {FILES} files with {operator}, pre-import {pre_import}")
+                settings = {"AIRFLOW__DAG_PROCESSOR__PARSING_PRE_IMPORT_MODULES": str(pre_import)}
+                runs.append({"operator": operator, "pre_import": pre_import, **parse_files(operator, settings)})
+    return runs
+
+
+def write_files() -> None:
+    """Write the files to parse, and make a database that each run gets a copy of."""
     shutil.rmtree(PARSED, ignore_errors=True)
     for operator, (imports, task) in OPERATORS.items():
         folder = PARSED / operator
@@ -89,27 +104,26 @@ def _dag_processor() -> list[dict[str, Any]]:
         for number in range(FILES):
             text = DAG_FILE.format(imports=imports, task=task, number=number)
             (folder / f"campaign_{number:03}.py").write_text(text)
-    template = _home("template")
-    _airflow("db migrate", template, {})
-    runs = []
-    for round_ in range(PARSE_RUNS):
-        for pre_import in (True, False):
-            for operator in OPERATORS:
-                say(f"parsing: {FILES} files with {operator}, pre-import {pre_import}, run {round_ + 1}")
-                home = _home(f"{operator}-{pre_import}-{round_}")
-                shutil.copy(template / "airflow.db", home)
-                runs.append({"operator": operator, "pre_import": pre_import, **_parsed(home, operator, pre_import)})
-    return runs
+    TEMPLATE.mkdir(parents=True)
+    _airflow("db migrate", TEMPLATE, {})
 
 
-def _parsed(home: Path, operator: str, pre_import: bool) -> dict[str, Any]:
-    settings = {
+def parse_files(operator: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    """
+    Let a DAG processor of its own parse all files of an operator once.
+
+    :param operator: one of :data:`OPERATORS`.
+    :param settings: the processor's environment, beside what every run has.
+    :return: how long Airflow says that it took: the median of a file, all files, and all with start and end.
+    """
+    home = Path(tempfile.mkdtemp(prefix=operator, dir=PARSED))
+    shutil.copy(TEMPLATE / "airflow.db", home)
+    every = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(PARSED / operator),
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "AIRFLOW__DAG_PROCESSOR__PARSING_PRE_IMPORT_MODULES": str(pre_import),
     }
     began = time.perf_counter()
-    _airflow("dag-processor --num-runs 1", home, settings)
+    _airflow("dag-processor --num-runs 1", home, {**every, **settings})
     seconds = time.perf_counter() - began
     with closing(sqlite3.connect(home / "airflow.db")) as database:
         durations = [row[0] for row in database.execute("SELECT last_parse_duration FROM dag")]
@@ -120,12 +134,6 @@ def _parsed(home: Path, operator: str, pre_import: bool) -> dict[str, Any]:
         "parsing_seconds": round(sum(durations), 2),
         "seconds": round(seconds, 2),
     }
-
-
-def _home(name: str) -> Path:
-    home = PARSED / "homes" / name
-    home.mkdir(parents=True)
-    return home
 
 
 def _airflow(command: str, home: Path, settings: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 MODULES = ("airflow_provider_moengage.operators.segments", "airflow_provider_moengage.sensors.segments")
 SECONDS_BETWEEN_BEATS = 0.005
+SECONDS_BEFORE_THE_BARE_ITEM = 3.0
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
         "first_archive": first_archive,
         "bare_patch": bare_patch,
         "events": events,
+        "bare_events": bare_events,
     }[order.pop("measure")](**order)
     import airflow_provider_moengage
 
@@ -39,8 +41,15 @@ def imports() -> dict[str, Any]:
     return {"cpu_ms": _since(began), "modules": len(sys.modules) - before}
 
 
+def _import_what_a_worker_has() -> None:
+    """A worker's process is forked from its supervisor: it has the task runner and its parts, whatever runs."""
+    for module in ("airflow.sdk", "airflow.sdk.execution_time.supervisor", "airflow.sdk.execution_time.task_runner"):
+        importlib.import_module(module)
+
+
 def first_archive(name: str) -> dict[str, Any]:
     """What it takes beside what an empty operator takes: Airflow and the module of the operator are there already."""
+    _import_what_a_worker_has()
     operator = importlib.import_module(MODULES[0]).ArchiveSegmentOperator(task_id="archive", name=name)
     resident, began = _resident(), time.process_time()
     operator.execute({})
@@ -48,7 +57,7 @@ def first_archive(name: str) -> dict[str, Any]:
 
 
 def bare_patch(connection: dict[str, Any], name: str) -> dict[str, Any]:
-    importlib.import_module("airflow.sdk")
+    _import_what_a_worker_has()
     resident, began = _resident(), time.process_time()
     import requests
 
@@ -66,11 +75,41 @@ def bare_patch(connection: dict[str, Any], name: str) -> dict[str, Any]:
 
 def events(names: list[str], interval: float) -> dict[str, Any]:
     """Let so many wait, all of whose names appear in one list, as the triggerer does with a shared stream."""
-    from airflow.triggers.shared_stream import SharedStreamManager
-
     from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
 
-    triggers = [SegmentExistsTrigger(name=name, poll_interval=interval) for name in names]
+    return _events_of([SegmentExistsTrigger(name=name, poll_interval=interval) for name in names])
+
+
+def bare_events(count: int) -> dict[str, Any]:
+    """Let as many triggers wait that do nothing but take the first item: what is Airflow's own."""
+    from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+    class BareTrigger(BaseEventTrigger):
+        def serialize(self) -> tuple[str, dict[str, Any]]:
+            return ("bare", {})
+
+        async def run(self) -> Any:
+            yield TriggerEvent(None)
+
+        def shared_stream_key(self) -> Any:
+            return "bare"
+
+        @classmethod
+        async def open_shared_stream(cls, kwargs: dict[str, Any]) -> Any:  # noqa: ARG003 - Airflow's
+            await asyncio.sleep(SECONDS_BEFORE_THE_BARE_ITEM)
+            yield {}
+            await asyncio.Event().wait()
+
+        async def filter_shared_stream(self, shared_stream: Any) -> Any:
+            async for item in shared_stream:
+                yield TriggerEvent(item)
+                return
+
+    return _events_of([BareTrigger() for _ in range(count)])
+
+
+def _events_of(triggers: list[Any]) -> dict[str, Any]:
+    from airflow.triggers.shared_stream import SharedStreamManager
 
     async def wait_for_all() -> dict[str, Any]:
         manager = SharedStreamManager()

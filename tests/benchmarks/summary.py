@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-HEAD = ("what", "this provider", "beside it", "`make bench OPTIONS=...`")
+HEAD = ("what", "this provider", "beside it")
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
@@ -15,12 +15,7 @@ def summary(results: Mapping[str, Any]) -> list[str]:
 
     :param results: the raw figures of each benchmark, by its name.
     """
-    rows = [
-        (*row, f"`'--only {name}'`" if index == 0 else "the same")
-        for name, rows_of in ROWS.items()
-        if name in results
-        for index, row in enumerate(rows_of(results[name]))
-    ]
+    rows = [row for name, rows_of in ROWS.items() if name in results for row in rows_of(results[name])]
     machines = [results[name]["machine"] for name in ROWS if name in results]
     return [_row(HEAD), _row(["---"] * len(HEAD)), *map(_row, rows), "", *_measured_on(machines)]
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from demo import say
 from demo.standalone import environment_without_airflow
+from tests.benchmarks import parsing
 from tests.benchmarks.in_a_process import HOME, REPOSITORY
 from tests.benchmarks.show import table
 from tests.benchmarks.slow_moengage import running_sandbox
@@ -31,7 +32,9 @@ SECONDS_BETWEEN_POLLS = 3.0
 CACHE = REPOSITORY / ".venv" / "cache"
 GIT, MAKE, TAR = (shutil.which(name) or name for name in ("git", "make", "tar"))
 PROBE = REPOSITORY / "tests" / "benchmarks" / "probe.py"
-CHEAP = ("imports", "first_archive", "bare_patch", "events")
+CHEAP = ("imports", "first_archive", "bare_patch", "events", "bare_events")
+# Which operator the files have that the DAG processor parses.
+PARSED = {"dag_processor": "ArchiveSegmentOperator", "dag_processor_http": "HttpOperator"}
 # What takes minutes, and the commands for it, the first of which is not counted.
 LONG = {
     "demo": ("demo", "demo"),
@@ -49,15 +52,25 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     :return: the figures of each run of each build.
     """
     builds = {"now": REPOSITORY, options.against: _checked_out(options.against)}
-    wanted = options.rows or CHEAP
+    wanted = options.rows or [*CHEAP, *PARSED]
+    if PARSED.keys() & set(wanted):
+        parsing.write_files()
     runs = []
     for round_ in range(RUNS):
         for row in wanted:
             for build, folder in builds.items():
                 say(f"today: {row} of {build}, run {round_ + 1}")
-                taken = _timed(folder, row) if row in LONG else _probed(folder, row)
-                runs.append({"row": row, "build": build, **taken})
+                runs.append({"row": row, "build": build, **_measured(folder, row)})
     return {"against": options.against, "runs": runs}
+
+
+def _measured(folder: Path, row: str) -> dict[str, Any]:
+    if row in LONG:
+        return _timed(folder, row)
+    if row in PARSED:
+        took = parsing.parse_files(PARSED[row], {"PYTHONPATH": str(folder)})
+        return {"ms_a_file": took["milliseconds_a_file"]}
+    return _probed(folder, row)
 
 
 def _checked_out(build: str) -> Path:
@@ -84,7 +97,7 @@ def _probed(folder: Path, row: str) -> dict[str, Any]:
 
 
 def _names(row: str) -> list[str]:
-    count = {"events": SENSORS, "first_archive": 1, "bare_patch": 1}.get(row, 0)
+    count = {"events": SENSORS, "bare_events": SENSORS, "first_archive": 1, "bare_patch": 1}.get(row, 0)
     return [f"camp_{number:05}" for number in range(count)]
 
 
@@ -94,6 +107,7 @@ def _order(row: str, connection: Mapping[str, Any]) -> dict[str, Any]:
         "first_archive": {"name": "camp_00000"},
         "bare_patch": {"name": "camp_00000", "connection": connection},
         "events": {"names": _names("events"), "interval": SECONDS_BETWEEN_POLLS},
+        "bare_events": {"count": SENSORS},
     }
     return {"measure": row, **details[row]}
 

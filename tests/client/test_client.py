@@ -543,7 +543,7 @@ class TestTrouble:
 
     @pytest.mark.parametrize("status", [400, 403, 404, 409])
     def test_a_cut_off_refusal_is_not_taken_for_another(self, sandbox, client, status):
-        """Half of a 404 does not say whether the segment or the whole API is missing: a later look can tell."""
+        """Half of a 404 does not say whether the segment or the whole API is missing: a later try can tell."""
         sandbox.fail_next(status=status, fault="half-body")
         with pytest.raises(UnexpectedResponseError, match="broke off") as caught:
             client.list_segments()

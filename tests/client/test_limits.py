@@ -68,7 +68,7 @@ def test_a_few_need_not_wait():
 
 
 def test_ten_that_look_every_five_minutes_never_wait():
-    moments = [300.0 * turn for turn in range(3 * DAY // 300) for _ in range(10)]
+    moments = [300.0 * poll for poll in range(3 * DAY // 300) for _ in range(10)]
     assert spent(TokenBuckets(LIMITS[GET_BY_ID]), moments) == moments
 
 

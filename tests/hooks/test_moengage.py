@@ -159,8 +159,8 @@ def test_a_key_in_an_extra_that_is_no_json(client_from):
     """Airflow 3.0 does not read such a connection at all."""
     with pytest.raises(InvalidInputError) as caught:
         client_from({**BASE, "password": None, "extra": '{"Data_API_key" : "hunter2", }'})
-    told = "its password (Data API key) is missing, and its extra has Data_API_key"
-    assert told in str(caught.value) or isinstance(caught.value, NoConnectionError)
+    sentence = "its password (Data API key) is missing, and its extra has Data_API_key"
+    assert sentence in str(caught.value) or isinstance(caught.value, NoConnectionError)
     assert "hunter2" not in str(caught.value)
 
 

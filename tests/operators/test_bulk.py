@@ -547,7 +547,7 @@ class TestWhatAnEarlierRunHasDone:
         ti = types.SimpleNamespace(try_number=1, xcom_pull=lambda **_: last)
         assert "done_before" not in ArchiveSegmentsOperator(task_id="it", segments=segments).execute({"ti": ti})
 
-    def test_an_airflow_that_cannot_tell(self, sandbox):
+    def test_an_airflow_that_does_not_answer(self, sandbox):
         def fail(**_):
             raise RuntimeError("the api-server is away")
 
@@ -607,13 +607,13 @@ from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator
 
 archive = MoEngageClient.archive_segment
 
-def archive_and_tell(self, *arguments):
+def archive_and_print(self, *arguments):
     answer = archive(self, *arguments)
     sys.stdout.write("archived\\n")
     sys.stdout.flush()
     return answer
 
-MoEngageClient.archive_segment = archive_and_tell
+MoEngageClient.archive_segment = archive_and_print
 how, kept = sys.argv[1], pathlib.Path(sys.argv[2])
 
 class Store:
@@ -664,8 +664,8 @@ class TestKilling:
             text=True,
         )
         # Among the lines of its log.
-        told = (line for line in process.stdout if line == "archived\n")
-        assert len(list(itertools.islice(told, 12))) == 12
+        archived = (line for line in process.stdout if line == "archived\n")
+        assert len(list(itertools.islice(archived, 12))) == 12
         until = time.monotonic() + 120
         while len(sandbox.requests) < 12 + 4:
             assert time.monotonic() < until

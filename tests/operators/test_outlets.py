@@ -68,8 +68,8 @@ def run_dag(run_dag):
     return run
 
 
-def told(extra):
-    """What an event tells, without what Airflow itself adds on some versions."""
+def of_ours(extra):
+    """The extra of an event, without what Airflow itself adds on some versions."""
     return {key: value for key, value in extra.items() if not key.startswith("from_")}
 
 
@@ -100,7 +100,7 @@ def test_what_each_operator_tells(sandbox, run_dag, segment_id, asset, events):
 
     assert run.state == "success"
     same = {"segment_id": UNKNOWN_ID, "name": "camp"}
-    assert [(task_id, told(extra)) for task_id, extra in events()] == [
+    assert [(task_id, of_ours(extra)) for task_id, extra in events()] == [
         ("archive", {"action": "archive", **same}),
         ("unarchive", {"action": "unarchive", **same}),
         ("update", {"action": "update", **same, "updated_time": run.xcoms["update"]["updated_time"]}),
@@ -113,7 +113,7 @@ def test_it_starts_the_dag_that_waits_for_it(sandbox, run_dag, segment_id, asset
     with DAG(
         "waits_for_segment", schedule=[asset], start_date=pendulum.datetime(2026, 1, 1), is_paused_upon_creation=False
     ) as consumer:
-        EmptyOperator(task_id="look")
+        EmptyOperator(task_id="other")
     run_dag(consumer)
     with create_session() as session:
         session.execute(delete(Queue))
@@ -125,7 +125,7 @@ def test_it_starts_the_dag_that_waits_for_it(sandbox, run_dag, segment_id, asset
     with create_session() as session:
         assert session.scalars(select(Queue.target_dag_id)).all() == ["waits_for_segment"]
     ((_, extra),) = events()
-    assert told(extra) == {"action": "archive", "segment_id": UNKNOWN_ID, "name": "camp"}
+    assert of_ours(extra) == {"action": "archive", "segment_id": UNKNOWN_ID, "name": "camp"}
 
 
 @pytest.mark.usefixtures("triggers_follow_the_sandbox")
@@ -139,7 +139,7 @@ def test_after_a_deferral(sandbox, run_dag, segment_id, asset, events):
     assert run.state == "success"
     assert "The task is deferred until" in run.log
     ((_, extra),) = events()
-    assert told(extra) == {"action": "archive", "segment_id": UNKNOWN_ID, "name": "camp"}
+    assert of_ours(extra) == {"action": "archive", "segment_id": UNKNOWN_ID, "name": "camp"}
 
 
 def test_other_outlets_are_left_alone(sandbox, run_dag, segment_id, asset, events):
@@ -148,7 +148,7 @@ def test_other_outlets_are_left_alone(sandbox, run_dag, segment_id, asset, event
 
     assert run_dag(dag).state == "success"
 
-    assert sorted(len(told(extra)) for _, extra in events()) == [0, 3]
+    assert sorted(len(of_ours(extra)) for _, extra in events()) == [0, 3]
 
 
 def test_a_task_that_fails_tells_nothing(sandbox, run_dag, segment_id, asset, events):

@@ -104,8 +104,8 @@ def test_so_does_that_of_a_create(sandbox, run_dag):
 
     assert run.states == {"create": "success"}
     assert run.tries == {"create": 2}
-    refused, look, done = sandbox.requests
-    assert [request.method for request in (refused, look, done)] == ["POST", "GET", "POST"]
+    refused, lookup, done = sandbox.requests
+    assert [request.method for request in (refused, lookup, done)] == ["POST", "GET", "POST"]
     assert done.time - refused.time >= timedelta(seconds=3)
     assert len(sandbox.segments) == 1
 

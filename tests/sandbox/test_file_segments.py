@@ -68,11 +68,11 @@ def test_a_segment_is_made_empty_and_filled_later(spoken: Caller, server: FileSe
     assert server.callbacks.empty()
 
     clock.move(seconds=1)
-    told = server.callbacks.get(timeout=5)
+    callback = server.callbacks.get(timeout=5)
 
     (request,) = spoken.sandbox.files.requests
     counts = {"values_found": 3, "values_processed": 3, "user_count": 3}
-    assert told == {
+    assert callback == {
         "db_name": "SandboxDB",
         "segment_name": "vip",
         "request_id": request.request_id,
@@ -219,10 +219,10 @@ class TestWhatGoesWrong:
         files.sandbox.fail_next(fault=fault)
         assert files.list().status_code == 200  # not what it strikes
         assert create(files, server.put("a.csv", "1\n2\n"), callback_url=server.callback_url).status_code == 202
-        told = server.callbacks.get(timeout=5)
-        assert told["error_message"] == message
-        assert told["status"] == (500 if fault == "file-error" else 400)
-        assert "user_count" not in told
+        callback = server.callbacks.get(timeout=5)
+        assert callback["error_message"] == message
+        assert callback["status"] == (500 if fault == "file-error" else 400)
+        assert "user_count" not in callback
         assert users(files) == 0
         assert files.sandbox.pending_faults == []
 
@@ -245,8 +245,8 @@ class TestWhatGoesWrong:
     def test_a_callback_is_posted_again(self, files: Caller, server: FileServer) -> None:
         server.callback_statuses = [503, 500, 200]
         create(files, server.put("a.csv", "1\n"), callback_url=server.callback_url)
-        told = [server.callbacks.get(timeout=5) for _ in range(3)]
-        assert told[0] == told[1] == told[2]
+        first, second, third = (server.callbacks.get(timeout=5) for _ in range(3))
+        assert first == second == third
 
     def test_a_file_that_is_not_there_is_tried_again(self, files: Caller, server: FileServer) -> None:
         create(files, f"{server.url}/nothing", callback_url=server.callback_url)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 
 import pytest
 
@@ -89,7 +88,7 @@ def test_a_wait_that_the_server_asks_for_is_one_failed_poll(tolerance):
 def test_failed_polls_are_read_elsewhere():
     failed = FailedPolls.after(FailedPolls(NOW, 4, "ServerError 500"), ServerError("ill", status=503), NOW + 5)
     assert failed == FailedPolls(NOW, 5, "ServerError 503")
-    assert FailedPolls.from_json(asdict(failed)) == failed
+    assert FailedPolls.from_json(failed._asdict()) == failed
 
 
 def test_failed_polls_of_elsewhere_count(caplog):
@@ -100,7 +99,7 @@ def test_failed_polls_of_elsewhere_count(caplog):
     assert said(caplog) == []
 
 
-@pytest.mark.parametrize("saved", [None, {}, "yesterday", {"since": None, "count": 1, "cause": "x"}, [1]])
+@pytest.mark.parametrize("saved", [None, {}, "yesterday", {"since": None, "in_a_row": 1, "cause": "x"}, [1]])
 def test_what_another_version_has_saved_counts_for_nothing(saved):
     assert FailedPolls.from_json(saved) is None
 
