@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, PokeReturnValue, conf
 
 from airflow_provider_moengage.operators.templating import check_durations
-from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
 from airflow_provider_moengage.sensors.segments import MoEngageSensor
 
 if TYPE_CHECKING:
@@ -119,6 +118,7 @@ class FileSegmentReadySensor(MoEngageSensor):
 
     def _request(self) -> FileRequest:
         from airflow_provider_moengage.operators.callbacks import check_receiver
+        from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
         from airflow_provider_moengage.segments.callbacks import FileRequest
 
         with no_retry_for_permanent_errors():
@@ -129,8 +129,7 @@ class FileSegmentReadySensor(MoEngageSensor):
     def _timed_out(self) -> AirflowSensorTimeout:
         from airflow_provider_moengage.segments.callbacks import never_called_back
 
-        seconds = min(self.timeout, *([self.execution_timeout.total_seconds()] if self.execution_timeout else []))
-        return AirflowSensorTimeout(never_called_back(None, seconds))
+        return AirflowSensorTimeout(never_called_back(None, self._longest_wait().total_seconds()))
 
     def _defer(self, started: float) -> None:
         from airflow_provider_moengage.triggers.file_segments import FileSegmentReadyTrigger, as_arguments
