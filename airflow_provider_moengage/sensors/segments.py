@@ -22,6 +22,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
 from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments, check_durations
+from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
 from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
     FailedPolls,
@@ -71,11 +72,14 @@ class MoEngageSensor(PlainArguments, BaseSensorOperator):
         with self._skipping_as_promised():
             return super().resume_execution(next_method, next_kwargs, context)
 
-    def _time_left(self, started: float) -> timedelta:
+    def _longest_wait(self) -> timedelta:
         """Give how long a deferral may take: Airflow bounds what runs in a worker by execution_timeout, and no more."""
         timeouts = [timedelta(seconds=self.timeout), self.execution_timeout]
-        bound = min(timeout for timeout in timeouts if timeout is not None)
-        return max(timedelta(), bound - timedelta(seconds=time.monotonic() - started))
+        return min(timeout for timeout in timeouts if timeout is not None)
+
+    def _time_left(self, started: float) -> timedelta:
+        """Give what is left of it, for an execution that has started at a moment of the monotonic clock."""
+        return max(timedelta(), self._longest_wait() - timedelta(seconds=time.monotonic() - started))
 
     @contextmanager
     def _skipping_as_promised(self) -> Iterator[None]:
