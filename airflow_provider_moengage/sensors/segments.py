@@ -22,7 +22,6 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
 from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments, check_durations
-from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
 from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
     FailedPolls,
