@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import time
 import types
 from datetime import timedelta
 from pathlib import Path
@@ -570,3 +573,49 @@ class TestTheWait:
         assert served.files == staged
         addresses = {request.json["callback_url"] for request in sandbox.requests if request.method != "GET"}
         assert len(addresses) == 2
+
+
+SYNC = """
+from airflow_provider_moengage.transfers.sql_to_segment import SqlToFileSegmentOperator
+import json, sys
+SqlToFileSegmentOperator(**json.load(sys.stdin)).execute({})
+"""
+# Rows without an end.
+ENDLESS = "with recursive n (id) as (select 1 union all select id + 1 from n) select id from n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sandbox", ["today"], indirect=True)
+@pytest.mark.parametrize("killed_while", ["it reads", "it calls"])
+def test_a_killed_worker(sandbox, warehouse, served, transfer, filled, tmp_path, killed_while):
+    """The audience is as it was, or as it shall be; and the next try makes it so."""
+    sandbox.add_segment(name="vip", kind="file", user_count=7)
+    warehouse.fill(IDS)
+    arguments = {
+        "task_id": "sync",
+        "conn_id": "warehouse",
+        "name": "vip",
+        "attribute_name": "ID",
+        "attribute_type": "string",
+        "sql": ENDLESS if killed_while == "it reads" else "select id from users",
+        **served.arguments,
+    }
+    sandbox.fail_next(method="PUT", fault="silence")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", SYNC], stdin=subprocess.PIPE, env={**os.environ, "TMPDIR": str(temporary)}, text=True
+    ) as worker:
+        worker.stdin.write(json.dumps(arguments))
+        worker.stdin.close()
+        while not (list(temporary.glob("*/values-*")) if killed_while == "it reads" else calls(sandbox)):
+            assert worker.poll() is None
+            time.sleep(0.05)
+        worker.kill()
+    assert calls(sandbox) == ([] if killed_while == "it reads" else ["/replace"])
+    assert sandbox.segments[0]["user_count"] == 7
+    sandbox.clear_faults()
+
+    assert transfer().execute({})["rows_written"] == 3
+    filled()
+    assert sandbox.segments[0]["user_count"] == 3
