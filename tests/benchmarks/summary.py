@@ -278,6 +278,6 @@ ROWS = {
     "bulk": _bulk,
     "quota": _quota,
     "filters": _filters,
-    "first_minute": _first_minute,
     "audiences": _audiences,
+    "first_minute": _first_minute,
 }
