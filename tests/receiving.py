@@ -20,7 +20,9 @@ def running_receiver() -> Iterator[str]:
     from airflow_provider_moengage.plugins.callbacks import receive_callbacks
 
     app = Starlette(routes=[Mount("/moengage", receive_callbacks)])
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", ws="none", log_config=None)
+    # Its access log is that of Airflow, which is not the same in all versions.
+    quiet = {"log_config": None, "access_log": False}
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", ws="none", **quiet)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

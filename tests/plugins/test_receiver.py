@@ -13,11 +13,13 @@ import pytest
 import requests
 from packaging.version import Version
 
-from airflow_provider_moengage.plugins import airflow_internals, receiver
 from airflow_provider_moengage.segments.callbacks import FileRequest, Ticket, token_of
 from tests.support import UNKNOWN_ID
 
-pytestmark = pytest.mark.skipif(Version(version("apache-airflow")) < Version("3"), reason="callbacks need Airflow 3")
+if Version(version("apache-airflow")) < Version("3"):
+    pytest.skip("callbacks need Airflow 3", allow_module_level=True)
+
+from airflow_provider_moengage.plugins import airflow_internals, receiver  # noqa: E402 - of Airflow 3
 
 KEY = "receiver-data-api-key"
 LATER = 4_000_000_000
