@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from demo.standalone import kill_family
+from demo.watchdog import kill_family
 
 # What answers last begins first: FastAPI makes the routes of the api-server for three seconds of a processor.
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")

@@ -30,8 +30,8 @@ SETTINGS = {
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
     # sync_audience waits for what the sandbox posts.
     "AIRFLOW__MOENGAGE__RECEIVE_CALLBACKS": "True",
-    # Whoever has written a file wants to see its DAG. By default Airflow looks for new files every 300 s, and
-    # every 30 s into those that it knows.
+    # Whoever has written a file wants to see its DAG within 10 s, of which parsing takes a few. By default Airflow
+    # looks for new files every 300 s, and every 30 s into those that it knows.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
@@ -73,7 +73,8 @@ def run(home: Path = HOME, dags: Path = DAGS, ports: tuple[int, int] = (8080, 89
                     f"\n  Airflow   {airflow.url}  (the example DAGs, and the connection {CONNECTION})"
                     f"\n  MoEngage  {sandbox.url}  (its sandbox, {len(sandbox.segments)} segments)"
                     f"\n  Your DAGs {dags}  (a new file shows within 10 s)"
-                    "\n\nThe DAGs are paused. Switch one on, and its schedule starts a run; trigger what has none."
+                    "\n\nThe DAGs are paused. Switch one on: what has times in its schedule, and a start_date, runs"
+                    "\nonce by itself; trigger any other."
                     "\nBegin with archive_expired_segments: switch it on, and its plan waits for you under Browse >"
                     "\nRequired Actions."
                     "\n\nCtrl-C ends both."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import psutil
 import requests
 
 from demo.ports import promised_ports
+from demo.watchdog import kill_session
 
 SECONDS_TO_START = 300
 SECONDS_TO_PARSE = 120
@@ -168,13 +168,27 @@ class Standalone:
         :return: what the person sees: ``{"subject", "body", "options", ...}``.
         """
         waiting = f"the task {task_id} asks a person"
-        self.wait_until(lambda: self.states(dag_id, run_id)[task_id] in WAITING_FOR_A_PERSON, waiting, SECONDS_TO_RUN)
-        # Airflow 3.3 fails a task that goes on before the scheduler has heard that the worker is done. A person is
-        # never so quick.
+        self.wait_until(
+            lambda: self.states(dag_id, run_id).get(task_id) in WAITING_FOR_A_PERSON, waiting, SECONDS_TO_RUN
+        )
+        self._wait_for_worker(dag_id, run_id, task_id)
+        return self.call("GET", self._hitl_path(dag_id, run_id, task_id))
+
+    def wait_until_deferred(self, dag_id: str, run_id: str, *task_ids: str) -> None:
+        """Wait until tasks are deferred, and their workers are done with them."""
+        for task_id in task_ids:
+            deferred = f"the task {task_id} is deferred"
+            self.wait_until(
+                lambda task_id=task_id: self.states(dag_id, run_id).get(task_id) == "deferred", deferred, SECONDS_TO_RUN
+            )
+            self._wait_for_worker(dag_id, run_id, task_id)
+
+    def _wait_for_worker(self, dag_id: str, run_id: str, task_id: str) -> None:
+        # Airflow 3.3 fails a task that goes on before the scheduler has heard that the worker is done. A person, and
+        # what is waited for in earnest, is never so quick.
         done = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{dag_id}', "
         done += f"task_id='{task_id}', run_id='{run_id}'"
         self.wait_until(lambda: done in self.log.read_text(errors="replace"), "its worker is done", SECONDS_TO_RUN)
-        return self.call("GET", self._hitl_path(dag_id, run_id, task_id))
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
         """Click one of the options of a task that asks a person."""
@@ -291,31 +305,35 @@ def started(command: Sequence[str | Path], settings: Mapping[str, str], log: Pat
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        yield process
-    finally:
-        _stop(process)
+    with watched(process):
+        try:
+            yield process
+        finally:
+            _stop(process)
 
 
-def kill_family(process: psutil.Process) -> None:
+@contextmanager
+def watched(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """
-    Kill a process and all below it.
+    Let a process of Airflow not outlive this one, even if this one is killed.
 
-    It is suspended first, so that it neither has more children nor reacts to the death of those it has. A running task
-    has a process group of its own: to kill the group is not enough.
+    :param process: what was started, in a session of its own.
     """
-    with suppress(psutil.NoSuchProcess):
-        process.suspend()
-        for child in process.children():
-            kill_family(child)
-        process.kill()
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo.watchdog", str(process.pid)],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    ) as watchdog:
+        try:
+            yield
+        finally:
+            watchdog.kill()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Kill what is left: nobody needs its last words, and to ask it takes half a minute."""
-    kill_family(psutil.Process(process.pid))
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_session(psutil.Process(process.pid))
     process.wait()
 
 

@@ -109,23 +109,31 @@ def _repeated_dag_runs(items: list[pytest.Item]) -> list[pytest.Item]:
 
 
 # What `make test-fast` leaves out, beside DAG runs and what runs on a whole Airflow: tests that start processes which
-# import Airflow or pytest, browsers and builds, or that fill a workspace to its limits.
+# import Airflow or pytest, browsers and builds, that fill a workspace to its limits, or that wait out hours on a clock of
+# their own, poll by poll.
 SLOW_FILES = {
     "test_command_line",
+    "test_conformance",
     "test_contributing",
     "test_distribution",
     "test_docs",
+    "test_event_loop",
+    "test_failure_tolerance",
     "test_fault_matrix",
+    "test_filters",
     "test_filters_against_the_sandbox",
     "test_package",
     "test_page",
     "test_parsing",
+    "test_polling",
     "test_pytest_plugin",
+    "test_quota",
     "test_reference",
     "test_scale",
     "test_segment_created",
     "test_shared_stream",
     "test_state",
+    "test_tls",
 }
 SLOW_TESTS = {
     "TestKilling",

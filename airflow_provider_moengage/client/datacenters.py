@@ -9,6 +9,8 @@ from airflow_provider_moengage.client.errors import InvalidInputError
 
 _LONGEST_SHOWN = 8
 
+_ADDRESS = r"(?ai)(?:https?://)?[a-z]+-0*(\d{1,3})\.moengage\.com(?![\w.-])"
+
 
 class DataCenter(NamedTuple):
     """
@@ -59,8 +61,13 @@ def data_center_of(value: object) -> DataCenter:
     written = re.fullmatch(r"(?:dc[\s_-]*)?0*(\d{1,3})", text, flags=re.ASCII | re.IGNORECASE)
     found = DATA_CENTERS.get(written[1].zfill(2)) if written else None
     if found is None:
+        if address := re.match(_ADDRESS, text):
+            raise InvalidInputError(
+                "data_center takes the number alone, not the address that it stands in: set it to "
+                f"{address[1].zfill(2)}."
+            )
         # A long value may be a key that went into the wrong field.
-        written_as = f" {value!r}" if text and len(text) <= _LONGEST_SHOWN else " of this number"
+        written_as = f" {value!r}" if text and len(text) <= _LONGEST_SHOWN else " that is called what was given"
         known = ", ".join(f"{known.number} ({known.region})" for known in DATA_CENTERS.values())
         raise InvalidInputError(
             f"There is no MoEngage data center{written_as}. Set data_center to one of {known}: "

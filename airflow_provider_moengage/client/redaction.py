@@ -24,7 +24,7 @@ class Secrets:
 
     def __init__(self, workspace_id: str, api_key: str) -> None:
         token = base64.b64encode(f"{workspace_id}:{api_key}".encode()).decode()
-        self._own = {spelling for secret in (token, api_key) for spelling in _spellings(secret)}
+        self._own = {spelling for secret in (token, api_key) for spelling in spellings_of(secret)}
         # The longest first: a short one may be a part of it.
         self._spellings = sorted(self._own, key=len, reverse=True)
         self._remembered: list[str] = []
@@ -41,7 +41,7 @@ class Secrets:
         """
         with self._lock:
             self._remembered = [*dict.fromkeys([*self._remembered, *secrets])][-_KEPT:]
-            spellings = {spelling for secret in self._remembered for spelling in _spellings(secret)}
+            spellings = {spelling for secret in self._remembered for spelling in spellings_of(secret)}
             self._spellings = sorted(self._own | spellings, key=len, reverse=True)
 
     def hide(self, text: str) -> str:
@@ -56,8 +56,13 @@ class Secrets:
         return text
 
 
-def _spellings(secret: str) -> list[str]:
-    """Spell a secret as it is, and as it stands in JSON, in an address, in HTML and in Python."""
+def spellings_of(secret: str) -> list[str]:
+    """
+    Spell a secret as it is, and as it stands in JSON, in an address, in HTML and in Python.
+
+    :param secret: any text.
+    :return: its spellings, some of them more than once.
+    """
     as_json = json.dumps(secret)[1:-1]
     quoted = [quote(secret, safe=safe) for safe in ("", "/")]
     return [

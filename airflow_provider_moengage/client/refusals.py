@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_moengage.client.answers import parse, without_values
+from airflow_provider_moengage.client.audience import SentValues
 from airflow_provider_moengage.client.errors import (
     AccessRefusedError,
     AccountSuspendedError,
@@ -76,6 +77,7 @@ def error_from_answer(
     *,
     call: str,
     hide: Callable[[str], str],
+    sent: SentValues | None = None,
     headers: Mapping[str, str] | None = None,
     retry_after: float | None = None,
     tries: int = 1,
@@ -87,14 +89,19 @@ def error_from_answer(
     :param text: its body: one of MoEngage's three envelopes, or whatever a proxy sent instead.
     :param call: method and path of the request.
     :param hide: takes the credentials out of a text: some proxies echo a request in their error pages.
+    :param sent: the values of the request, which a sentence may quote.
     :param headers: its headers, looked up without regard to case.
     :param retry_after: seconds that the headers ask to wait.
     :param tries: how often the request was sent.
     :return: the error, to be raised.
     """
     details = _details(text)
+    sent = sent or SentValues(None)
     is_keys = status < 500 and status not in _MENDED_BY_WAITING
     auth_code = (headers or {}).get(AUTH_CODE_HEADER, "").strip() if is_keys else ""
+
+    def without_sent(said: str) -> str:
+        return sent.hide(said, details.get("existing_cs_name"))
 
     def text_of(*keys: str) -> str | None:
         # Not what is no sentence, such as the part of the request that was refused: it has values of an audience.
@@ -104,15 +111,15 @@ def error_from_answer(
     unsaid = (
         "the answer gives no other reason"
         if auth_code
-        else f"the answer began with {shown(without_values(hide(text)))}"
+        else f"the answer began with {shown(without_values(without_sent(hide(text))))}"
     )
     kind = _key_class(auth_code) if auth_code else _class_of(status, details)
     error = kind(
-        text_of("message", "description") or unsaid,
+        without_sent(text_of("message", "description") or "") or unsaid,
         status=status,
-        code=hide(auth_code) or text_of("code", "title"),
+        code=hide(auth_code) or without_sent(text_of("code", "title") or "") or None,
         response_id=text_of("response_id", "request_id"),
-        body=hide(text),
+        body=without_sent(hide(text)),
         retry_after=retry_after,
         call=call,
         tries=tries,

@@ -16,6 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from airflow_provider_moengage import __version__
 from airflow_provider_moengage.client.answers import parse, without_values
+from airflow_provider_moengage.client.audience import SentValues
 from airflow_provider_moengage.client.bodies import SLOW, read_body
 from airflow_provider_moengage.client.deadlines import DeadlineAdapter
 from airflow_provider_moengage.client.errors import (
@@ -136,7 +137,7 @@ class Transport:
         endpoint = self._endpoint(method, path)
         self._reserve(endpoint, call)
         try:
-            outcome = self._exchange(method, path + (f"?{query}" if query else ""), data, call)
+            outcome = self._exchange(method, path + (f"?{query}" if query else ""), data, call, SentValues(body))
         finally:
             RATE_LIMITER.release(endpoint)
         if not isinstance(outcome, MoEngageError):
@@ -171,11 +172,13 @@ class Transport:
         endpoint = self._endpoint(method, target.removeprefix(urlsplit(self.base_url).path))
         RATE_LIMITER.record_answer(endpoint, status, headers, now=time.time(), ticks=time.monotonic())
 
-    def _exchange(self, method: str, target: str, data: bytes | None, call: str) -> dict[str, Any] | MoEngageError:
+    def _exchange(
+        self, method: str, target: str, data: bytes | None, call: str, values: SentValues
+    ) -> dict[str, Any] | MoEngageError:
         sent = self._send(method, target, data, call)
         if isinstance(sent, MoEngageError):
             return sent
-        outcome = self._outcome_of(*sent, call)
+        outcome = self._outcome_of(*sent, call, values)
         # A full workspace is a 429 too, but its headers say nothing of when there is room.
         if not isinstance(outcome, ActiveSegmentLimitError):
             self._record(method, target, sent[0].status_code, sent[0].headers)
@@ -203,7 +206,7 @@ class Transport:
             return self._no_answer(error, call, proxy)
 
     def _outcome_of(
-        self, response: requests.Response, received: bytes, defect: str, call: str
+        self, response: requests.Response, received: bytes, defect: str, call: str, values: SentValues
     ) -> dict[str, Any] | MoEngageError:
         """Tell what an answer means, as far as it came."""
         status = response.status_code
@@ -218,6 +221,7 @@ class Transport:
                 text,
                 call=call,
                 hide=self._secrets.hide,
+                sent=values,
                 headers=response.headers,
                 retry_after=wait,
                 tries=tries,
@@ -228,7 +232,7 @@ class Transport:
         if defect == SLOW:
             return self._timed_out(call, tries)
         if defect:
-            text = self._without_values(text)
+            text = self._without_values(values.hide(text))
             said = f"it {defect} after {len(received)} bytes: {shown(text)}"
             return IncompleteResponseError(said, status=status, body=text, call=call)
         try:
@@ -237,7 +241,7 @@ class Transport:
             answer = None
         if isinstance(answer, dict):
             return answer
-        return self._unexpected("it is no JSON object", text, call, status)
+        return self._unexpected("it is no JSON object", values.hide(text), call, status)
 
     def _no_answer(self, error: Exception, call: str, proxy: str) -> MoEngageError:
         """Tell why no answer came."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from airflow_provider_moengage.client.audience import SentValues
 from airflow_provider_moengage.client.errors import (
     BadRequestError,
     MoEngageError,
@@ -38,12 +39,13 @@ class V2Calls(Transport):
         name, call = body["name"], f"{method} {path}"
         with saying_what_was_asked(name=name, segment_id=segment_id):
             answer = self.request(method, path, body=body)
+        values = SentValues(body)
         if answer.get("success") is False and isinstance(answer.get("message"), str):
             # No document shows such an answer; it is MoEngage's own all the same, and says why.
-            raise MoEngageError(self._secrets.hide(answer["message"]), code="success: false", call=call)
+            raise MoEngageError(values.hide(self._secrets.hide(answer["message"])), code="success: false", call=call)
         if answer.get("success") is not True:
-            said = f"it does not say success: true, but {answer.get('message')!r:.200}"
-            raise self._unexpected(self._secrets.hide(said), json.dumps(answer), call)
+            said = values.hide(self._secrets.hide(repr(answer.get("message"))))
+            raise self._unexpected(f"it does not say success: true, but {said:.200}", json.dumps(answer), call)
         if not self._is_meant(answer, name, segment_id):
             asked = f"named {name!r}" if segment_id is None else f"{segment_id}, named {name!r}"
             whose = f", whose id is {answer['cs_id']}" if answer.get("cs_id") else ""

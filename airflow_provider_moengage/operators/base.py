@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_moengage.client.errors import MoEngageError, RateLimitError
 from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments
+from airflow_provider_moengage.segments import log_lines
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -155,7 +156,7 @@ class MoEngageOperator(PlainArguments, BaseOperator):
             return
         # Without the way out, which is to defer.
         what = f"{error.headline}: {error.message}"
-        self.log.warning("The task is deferred until %s UTC. %s", moment.to_datetime_string(), what)
+        log_lines.warn(self.log, f"The task is deferred until {moment.to_datetime_string()} UTC. {what}")
         self.defer(
             trigger=DateTimeTrigger(moment=moment),
             method_name="execute_complete",

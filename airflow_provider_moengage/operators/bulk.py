@@ -11,6 +11,7 @@ import pendulum
 from airflow_provider_moengage.client.errors import RateLimitError
 from airflow_provider_moengage.operators.base import LEFT_OUT, MoEngageOperator
 from airflow_provider_moengage.operators.bulk_base import ManySegmentsOperator
+from airflow_provider_moengage.segments import log_lines
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -125,9 +126,9 @@ class ListSegmentsOperator(MoEngageOperator):
         criteria = criteria_of(now=pendulum.now("UTC"), **values)
         selection = select(self.hook.client.list_segments(criteria.name), criteria)
         for line in selection.lines():
-            self.log.info("%s", line)
+            log_lines.info(self.log, line)
         for warning in selection.warnings():
-            self.log.warning("%s", warning)
+            log_lines.warn(self.log, warning)
         return [segment.as_arguments() for segment in selection.segments]
 
 
@@ -197,7 +198,7 @@ class ArchiveSegmentsOperator(ManySegmentsOperator):
     def _log_plan(self, plan: Plan) -> None:
         super()._log_plan(plan)
         for warning in plan.file_segment_warnings(pendulum.now("UTC").date()):
-            self.log.warning("%s", warning)
+            log_lines.warn(self.log, warning)
 
     def _log_end(self, report: Report, summary: str, left: frozenset[str]) -> None:
         super()._log_end(report, summary, left)

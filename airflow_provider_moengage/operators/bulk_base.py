@@ -15,6 +15,7 @@ import pendulum
 
 from airflow_provider_moengage.client.errors import MoEngageError, RateLimitError
 from airflow_provider_moengage.operators.base import LONGEST_DEFERRAL, MoEngageOperator
+from airflow_provider_moengage.segments import log_lines
 
 if TYPE_CHECKING:
     import jinja2
@@ -197,7 +198,7 @@ class ManySegmentsOperator(MoEngageOperator):
 
         estimate = estimate_of(len(report.untried), self._limits(), sent.before(time.time()))
         if line := estimate.sentence(self.action, pendulum.now("UTC")):
-            self.log.info("%s", line)
+            log_lines.info(self.log, line)
         if not is_resumed:
             check_time(estimate, self.action, deferrable=self.deferrable, longest=self.execution_timeout)
         if line and not self.deferrable and estimate.seconds > _LONG_IN_THE_WORKER:
@@ -228,7 +229,9 @@ class ManySegmentsOperator(MoEngageOperator):
         try:
             last = ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True)
         except Exception as error:  # noqa: BLE001 - it is for the words of the log only
-            self.log.info("What earlier runs have done is not known, since Airflow could not read it: %s", error)
+            log_lines.info(
+                self.log, f"What earlier runs have done is not known, since Airflow could not read it: {error}"
+            )
             return frozenset()
         from airflow_provider_moengage.segments.bulk_report import keys_in
 
@@ -365,7 +368,7 @@ class ManySegmentsOperator(MoEngageOperator):
         for line in lines_of_names(f"{self.action}d:", done):
             self.log.info("%s", line)
         for line in failures:
-            self.log.warning("%s", line)
+            log_lines.warn(self.log, line)
 
     def _push(self, report: Report, context: Context) -> None:
         """Leave the XCom of a task that fails: Airflow itself does it for one that succeeds."""
@@ -373,7 +376,7 @@ class ManySegmentsOperator(MoEngageOperator):
             try:
                 ti.xcom_push(key="return_value", value=report.as_xcom())
             except Exception as error:  # noqa: BLE001 - it must not take the place of what has failed the task
-                self.log.warning("Airflow could not keep the XCom of this try: %s", error)
+                log_lines.warn(self.log, f"Airflow could not keep the XCom of this try: {error}")
 
 
 def _repeats_blindly(context: Context) -> bool:

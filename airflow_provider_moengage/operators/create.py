@@ -15,6 +15,8 @@ from airflow_provider_moengage.client.errors import (
 from airflow_provider_moengage.client.inputs import kind_of
 from airflow_provider_moengage.operators.one_segment import Target, find_by_id
 from airflow_provider_moengage.operators.update import DefinitionOperator
+from airflow_provider_moengage.segments import log_lines
+from airflow_provider_moengage.segments.log_lines import short
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -148,15 +150,13 @@ class CreateSegmentOperator(DefinitionOperator):
         if self._is_retry and self._is_as_wanted(segment):
             return
         if self._is_retry and self._is_of_this_run(segment):
-            self.log.warning(
-                "The segment %s (%s) is taken for the one that an earlier try of this task has created, by its time "
-                "alone: it was created at %s, and this run began at %s. MoEngage does not show its definition, and "
-                "somebody else may have made it since then. To be sure, compare its filters in the dashboard with "
-                'those of this task; if_exists="update" sends these whatever is there.',
-                shown(self.name),
-                segment["id"],
-                segment.get("created_time"),
-                self._run_began,
+            log_lines.warn(
+                self.log,
+                f"The segment {short(self.name)} ({segment['id']}) is taken for the one of an earlier try, by its time "
+                f"alone. It was created at {segment.get('created_time')}, and this run began at {self._run_began}. "
+                "MoEngage does not show its definition, and somebody else may have made it since then. To be sure, "
+                'compare its filters in the dashboard with those of this task; if_exists="update" sends these '
+                "whatever is there.",
             )
             return
         taken = DuplicateNameError(f"there is a segment {shown(self.name)} already")
@@ -223,15 +223,15 @@ class CreateSegmentOperator(DefinitionOperator):
         """
         if target.segment_id is None:
             segment = client.create_segment(self.name, self.included_filters, excluded_filters=self.excluded_filters)
-            self.log.info("Created the segment %s (%s).", shown(self.name), segment.get("id"))
+            log_lines.info(self.log, f"Created the segment {short(self.name)} ({segment.get('id')}).")
         elif self.action_on(target) == "update":
             segment = self._update(client, target)
-            self.log.info("Updated the segment %s (%s), which was there.", shown(self.name), target.segment_id)
+            log_lines.info(self.log, f"Updated the segment {short(self.name)} ({target.segment_id}), which was there.")
         else:
             self._log_as_it_is(target)
             return target.segment
         for change in self.changes_of(target):
-            self.log.info("%s", change)
+            log_lines.info(self.log, change)
         return segment
 
     def _update(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class CreateSegmentOperator(DefinitionOperator):
         from airflow_provider_moengage.client.same_definition import is_definition_shown
 
         if self.if_exists == "fail":
-            self.log.info("An earlier try of this task has created the segment %s.", shown(self.name))
+            self.log.info("An earlier try of this task has created the segment %s.", short(self.name))
             return
         if self._is_as_wanted(target.segment):
             definition = "Its definition is the one that was asked for"
@@ -260,12 +260,10 @@ class CreateSegmentOperator(DefinitionOperator):
             definition = "Its definition is another one than was asked for"
         else:
             definition = "MoEngage does not show whether its definition is the one that was asked for"
-        self.log.info(
-            "The segment %s is there already (%s), and stays as it is. %s; whether it is archived MoEngage does not "
-            "show.",
-            shown(self.name),
-            target.segment_id,
-            definition,
+        log_lines.info(
+            self.log,
+            f"The segment {short(self.name)} is there already ({target.segment_id}), and stays as it is. {definition}; "
+            "whether it is archived MoEngage does not show.",
         )
         for change in self.changes_of(target):
-            self.log.info("%s", change)
+            log_lines.info(self.log, change)

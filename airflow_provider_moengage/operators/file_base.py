@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.operators.base import LEFT_OUT
 from airflow_provider_moengage.operators.callbacks import CallbackOperator, callback_address, mask_in_logs
+from airflow_provider_moengage.operators.one_segment import Target
+from airflow_provider_moengage.segments import log_lines
+from airflow_provider_moengage.segments.log_lines import short
 
 if TYPE_CHECKING:
     import jinja2
@@ -156,10 +159,9 @@ class FileOperator(CallbackOperator):
         from airflow_provider_moengage.client.file_inputs import masked_url
 
         self.record_accepted()
-        self.log.info(
-            "MoEngage has accepted the file %s, which %s the segment %s. It fetches the file later, and tells only the "
-            "callback_url and the emails how that went.",
-            masked_url(self._address("file_url")),
-            what,
-            shown(str(name)),
+        log_lines.info(
+            self.log,
+            f"MoEngage has accepted the file {masked_url(self._address('file_url'))}, which {what} the segment "
+            f"{short(str(name))}. It fetches the file later, and tells only the callback_url and the emails how that "
+            "went.",
         )

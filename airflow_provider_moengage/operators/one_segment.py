@@ -11,10 +11,11 @@ from airflow_provider_moengage.client.errors import (
     InvalidInputError,
     MoEngageError,
     SegmentNotFoundError,
-    shown,
 )
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
 from airflow_provider_moengage.operators.base import MoEngageOperator
+from airflow_provider_moengage.segments import log_lines
+from airflow_provider_moengage.segments.log_lines import short
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -136,15 +137,16 @@ class OneSegmentOperator(MoEngageOperator):
         from airflow_provider_moengage.assets.segments import attach_change, has_segments
 
         changes = self.changes_of(target)
-        which = f"the segment {shown(str(target.name))}" + (f" ({target.segment_id})" if target.segment_id else "")
+        which = f"the segment {short(str(target.name))}" + (f" ({target.segment_id})" if target.segment_id else "")
         would = f"would leave {which} as it is" if action == "none" else f"would {action} {which}"
-        self.log.info("Dry run, nothing is changed: this task %s.", would)
+        log_lines.info(self.log, f"Dry run, nothing is changed: this task {would}.")
         for change in changes:
-            self.log.info("%s", change)
+            log_lines.info(self.log, change)
         if has_segments(self.outlets):
-            self.log.warning(
+            log_lines.warn(
+                self.log,
                 "Airflow makes the events of the task's outlets all the same. They have dry_run in their extra; who is "
-                "scheduled by them starts."
+                "scheduled by them starts.",
             )
             attach_change(self.outlets, context, {"action": "none", "dry_run": True, "name": target.name})
         return {
@@ -198,12 +200,10 @@ def find_target_by_id(client: MoEngageClient, name: str | None, segment_id: str,
     if not isinstance(own, str) or not own.strip():
         return Target(name, segment_id, segment)
     if name is not None and name != own:
-        log.warning(
-            "The id wins over the name: the segment %s is called %s, not %s. It is the one of the id that this "
-            "task is about.",
-            segment_id,
-            shown(own),
-            shown(name),
+        log_lines.warn(
+            log,
+            f"The id wins over the name: the segment {segment_id} is called {short(own)}, not {short(name)}. It is the "
+            "one of the id that this task is about.",
         )
     return Target(own, segment_id, segment)
 

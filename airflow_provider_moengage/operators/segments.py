@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import check_text
 from airflow_provider_moengage.operators.base import LEFT_OUT
 from airflow_provider_moengage.operators.create import CreateSegmentOperator
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target, find_by_name, find_target_by_id
 from airflow_provider_moengage.operators.update import UpdateSegmentOperator
+from airflow_provider_moengage.segments import log_lines
+from airflow_provider_moengage.segments.log_lines import short
 
 if TYPE_CHECKING:
     import jinja2
@@ -147,9 +149,8 @@ class ArchiveSegmentOperator(_ArchivalOperator):
         from airflow_provider_moengage.segments.bulk_plan import Segment, file_segment_warning
 
         if Segment(str(target.name), type=kind).has_non_filter_type:
-            self.log.warning(
-                "%s", file_segment_warning("The segment is, or may be, a file segment", pendulum.now("UTC").date())
-            )
+            today = pendulum.now("UTC").date()
+            log_lines.warn(self.log, file_segment_warning("The segment is, or may be, a file segment", today))
         return target
 
     def change_segment(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
@@ -161,10 +162,9 @@ class ArchiveSegmentOperator(_ArchivalOperator):
         :return: the server's answer.
         """
         answer = client.archive_segment(check_text("name", target.name), self.segment_id)
+        self.log.info("Archived the segment %s.", short(str(answer.get("cs_name", target.name))))
         self.log.info(
-            "Archived the segment %s. MoEngage no longer shows an archived segment after 180 days: if it was active "
-            "until now, it can be unarchived until %s.",
-            shown(str(answer.get("cs_name", target.name))),
+            "MoEngage shows an archived segment for 180 days: what was active until now can be unarchived until %s.",
             pendulum.now("UTC").add(days=180).to_date_string(),
         )
         return answer
@@ -213,5 +213,5 @@ class UnarchiveSegmentOperator(_ArchivalOperator):
         :return: the server's answer.
         """
         answer = client.unarchive_segment(check_text("name", target.name), self.segment_id)
-        self.log.info("Unarchived the segment %s.", shown(str(answer.get("cs_name", target.name))))
+        self.log.info("Unarchived the segment %s.", short(str(answer.get("cs_name", target.name))))
         return answer

@@ -9,6 +9,8 @@ from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.client.inputs import check_one_of, check_text, kind_of
 from airflow_provider_moengage.operators.base import LEFT_OUT
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target, find_by_id, find_by_name
+from airflow_provider_moengage.segments import log_lines
+from airflow_provider_moengage.segments.log_lines import short
 
 if TYPE_CHECKING:
     import jinja2
@@ -242,7 +244,7 @@ class UpdateSegmentOperator(DefinitionOperator):
             updated_by=self.updated_by,
             excluded_filters=self.excluded_filters,
         )
-        self.log.info("Updated the segment %s.", shown(str(segment.get("name", target.name))))
+        self.log.info("Updated the segment %s.", short(str(segment.get("name", target.name))))
         for change in self.changes_of(target):
-            self.log.info("%s", change)
+            log_lines.info(self.log, change)
         return segment

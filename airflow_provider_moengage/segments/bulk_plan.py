@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
-from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import check_text, kind_of
+from airflow_provider_moengage.segments.log_lines import short
 
 MOST_CALLS_AT_ONCE = 16
 """What ``concurrency`` may be at most, and how many connections a client keeps alive."""
@@ -23,7 +24,6 @@ _LISTED = ("created_time", "type", "source")
 _FILE_USERS_KEPT = timedelta(days=30)
 
 _SHOWN_NAMES = 5
-_CELL_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -207,16 +207,6 @@ def file_segment_warning(which: str, today: date) -> str:
         f"{which}. MoEngage deletes the users of a file segment for good on {today + _FILE_USERS_KEPT}, after 30 days "
         "in the archive: unarchive before that what is needed again."
     )
-
-
-def short(text: str) -> str:
-    """
-    Show a name or an id in a message or a table.
-
-    :param text: whatever the user or the server has written.
-    :return: at most 60 characters of it on one line.
-    """
-    return shown(text if len(text) <= _CELL_CHARACTERS else text[:_CELL_CHARACTERS] + "...") if text else ""
 
 
 def _is_whole_number(value: Any) -> bool:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_moengage.client.errors import MoEngageError, SegmentNotFoundError
-from airflow_provider_moengage.segments.bulk_plan import Segment, short
+from airflow_provider_moengage.segments.bulk_plan import Segment
+from airflow_provider_moengage.segments.log_lines import LINE_CHARACTERS, short
 
 Result = Literal["succeeded", "skipped", "failed"]
 RESULTS: tuple[Result, ...] = ("succeeded", "skipped", "failed")
 
 _SHOWN_FAILURES = 20
 _SHOWN_NAMES = 20
-_LINE_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def lines_of_names(head: str, segments: Sequence[Segment]) -> list[str]:
     lines = [head]
     for index, word in enumerate(words):
         text = word if index == len(words) - 1 else f"{word},"
-        if len(lines[-1]) + 1 + len(text) > _LINE_CHARACTERS:
+        if len(lines[-1]) + 1 + len(text) > LINE_CHARACTERS:
             lines.append(f"  {text}")
         else:
             lines[-1] += f" {text}"

@@ -193,7 +193,9 @@ class BulkRun:
         report = self.report
         numbers = [f"{len(report.of(result)):,} {result}" for result in RESULTS]
         if report.untried:
-            numbers.append(f"{len(report.untried):,} not tried")
+            # A rate limit that is used up ends nothing: the task defers, or is tried again.
+            left = "still to come" if isinstance(report.ended_by, RateLimitError) else "not tried"
+            numbers.append(f"{len(report.untried):,} {left}")
         seconds = duration(time.monotonic() - self._began)
         return f"{count_of(len(report.segments))} in {seconds}: {', '.join(numbers)}."
 

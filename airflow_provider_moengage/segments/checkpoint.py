@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_moengage.segments import log_lines
+
 if TYPE_CHECKING:
     from airflow_provider_moengage.segments.bulk_plan import Segment
 
@@ -48,7 +50,9 @@ class Checkpoint:
         try:
             saved = None if self._store is None else self._store.get(self._KEY)
         except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
-            self._log.warning("What an earlier try has done is repeated, since Airflow could not read it: %s", error)
+            log_lines.warn(
+                self._log, f"What an earlier try has done is repeated, since Airflow could not read it: {error}"
+            )
             saved = None
         self._saved = self.read(saved)
         return list(self._saved)
@@ -90,7 +94,9 @@ class Checkpoint:
         try:
             self._store.set(self._KEY, self.pack(keys, sent))
         except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
-            self._log.warning("A retry will repeat what is done, since Airflow could not write it down: %s", error)
+            log_lines.warn(
+                self._log, f"A retry will repeat what is done, since Airflow could not write it down: {error}"
+            )
         else:
             self._saved = list(keys)
 
@@ -101,5 +107,5 @@ class Checkpoint:
         try:
             self._store.delete(self._KEY)
         except Exception as error:  # noqa: BLE001 - likewise; it is of these tries only
-            self._log.warning("Airflow could not forget what this task has done: %s", error)
+            log_lines.warn(self._log, f"Airflow could not forget what this task has done: {error}")
         self._saved = []

@@ -11,6 +11,7 @@ from airflow_provider_moengage.segments.filter_values import (
     Number,
     RelativeDays,
     Text,
+    Unfinished,
     comes_later,
     count_of,
     kind_of,
@@ -27,8 +28,10 @@ Match: TypeAlias = Literal["any_of", "all_of"]
 Range: TypeAlias = tuple[int, int | None]
 
 
-class _Attribute(Generic[F]):
+class _Attribute(Unfinished, Generic[F]):
     """An attribute whose filters are of the kind F."""
+
+    _comparisons = ".is_(...), .is_in([...]), .less_than(...), .greater_than(...) and the like"
 
     data_type = ""
 

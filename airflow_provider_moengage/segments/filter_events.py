@@ -13,6 +13,7 @@ from airflow_provider_moengage.segments.filter_values import (
     Moment,
     Number,
     RelativeDays,
+    Unfinished,
     comes_later,
     count_of,
     kind_of,
@@ -84,8 +85,10 @@ class CountedEventFilter(EventFilter):
         )
 
 
-class Aggregation:
+class Aggregation(Unfinished):
     """A number made of all events, yet to be compared."""
+
+    _comparisons = ".is_(...), .less_than(...), .greater_than(...) and the like"
 
     def __init__(self, event: EventFilter, condition: dict[str, Any]) -> None:
         self._event = event
@@ -162,8 +165,10 @@ class Aggregation:
 B = TypeVar("B", bound=EventFilter)
 
 
-class _Occurrences(Generic[B]):
+class _Occurrences(Unfinished, Generic[B]):
     """An event and how often, yet without a time. B is what a bounded time makes of it."""
+
+    _comparisons = ".exactly(...), .at_least(...) or .at_most(...), and then a time such as .in_the_last(days=14)"
 
     def __init__(self, call: str, head: dict[str, Any], execution: dict[str, Any], bounded: type[B]) -> None:
         self._call = call
@@ -285,8 +290,10 @@ class AffinityFilter(EventFilter):
     """A finished filter on what a user does most."""
 
 
-class AffinityStart:
+class AffinityStart(Unfinished):
     """An event, yet without what users are drawn to."""
+
+    _comparisons = ".predominantly(...) and the like, and then .in_the_last(days=90)"
 
     def __init__(self, call: str, head: dict[str, Any]) -> None:
         self._call = call
@@ -336,7 +343,7 @@ class AffinityStart:
         return AffinityTime(f"{self._call}.{method}(...)", {**self._head, **fields, "psychographic_attributes": group})
 
 
-class AffinityTime:
+class AffinityTime(Unfinished):
     """What users are drawn to, yet without a time."""
 
     def __init__(self, call: str, head: dict[str, Any]) -> None:

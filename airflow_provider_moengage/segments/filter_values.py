@@ -7,11 +7,12 @@ A mistake is a TypeError or a ValueError at the line that made it. No message sh
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from typing import Any, Literal, NewType, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NewType, NoReturn, Protocol, TypeAlias, TypedDict, TypeVar
 
 UserFilter = NewType("UserFilter", dict[str, Any])
 """A finished filter on a user attribute: at run time a plain dictionary."""
@@ -63,6 +64,47 @@ class RelativeDays:
 
     days: int | str | ComesLater
     value_type: Literal["relative_past", "relative_future"]
+
+
+# What people try for the lack of a list, and other languages have.
+_GUESSED = "(is_?)?(not_?)?(eq|equals?|equals?_to|like|in)|is_not|ne|neq"
+
+
+class Unfinished:
+    """What is no filter yet. Python's own operators make none of it: ``==`` would be a mere False."""
+
+    _comparisons = "in_the_last(...) and the like"
+    """What makes a filter, or the next step to one."""
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise TypeError(f"{what} makes no filter here: use {self._comparisons}; for the opposite, not_(...) around it.")
+
+    def __eq__(self, other: object) -> NoReturn:
+        self._refuse("==")
+
+    def __ne__(self, other: object) -> NoReturn:
+        self._refuse("!=")
+
+    def __lt__(self, other: object) -> NoReturn:
+        self._refuse("<")
+
+    def __le__(self, other: object) -> NoReturn:
+        self._refuse("<=")
+
+    def __gt__(self, other: object) -> NoReturn:
+        self._refuse(">")
+
+    def __ge__(self, other: object) -> NoReturn:
+        self._refuse(">=")
+
+    __hash__ = object.__hash__
+
+    if not TYPE_CHECKING:  # a type checker is to find the wrong name by itself
+
+        def __getattr__(self, name: str) -> Any:
+            if re.fullmatch(_GUESSED, name):
+                self._refuse(f".{name}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
 
 Text: TypeAlias = str | ComesLater

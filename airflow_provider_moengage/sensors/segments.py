@@ -22,6 +22,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_moengage.client.errors import AuthenticationError, MoEngageError
 from airflow_provider_moengage.links.segments import SegmentLink, set_segment_page
 from airflow_provider_moengage.operators.templating import LEFT_OUT, PlainArguments, check_durations
+from airflow_provider_moengage.segments import log_lines
 from airflow_provider_moengage.segments.failure_tolerance import (
     ConnectionChangedError,
     FailedPolls,
@@ -203,7 +204,7 @@ class SegmentExistsSensor(MoEngageSensor):
                 execution.tolerance.record_success(time.time())
             if segment:
                 set_segment_page(self, context, segment.get("id"))
-            self.log.info("Found %s." if segment else "Not there yet: %s.", self._wanted)
+            log_lines.info(self.log, f"Found {self._wanted}." if segment else f"Not there yet: {self._wanted}.")
             return PokeReturnValue(is_done=segment is not None, xcom_value=segment)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -221,7 +222,7 @@ class SegmentExistsSensor(MoEngageSensor):
         # The event went through the metadata database, and may be that of an older version of the trigger.
         match event:
             case {"status": "found", "segment": dict(segment)}:
-                self.log.info("Found %s.", self._wanted)
+                log_lines.info(self.log, f"Found {self._wanted}.")
                 set_segment_page(self, context, segment.get("id"))
                 return segment
             case {"status": "failed", "message": str(message)}:
@@ -266,7 +267,7 @@ class SegmentExistsSensor(MoEngageSensor):
         first_reschedule = getattr(context.get("ti"), "get_first_reschedule_date", None)
         if hints and not (self.reschedule and first_reschedule and first_reschedule(context)):
             for hint in hints:
-                self.log.warning("%s", hint)
+                log_lines.warn(self.log, hint)
 
     def _find(self, execution: _Execution) -> dict[str, Any] | None:
         # Or what another task has not given would leave the other parameter alone to be waited for.
@@ -311,11 +312,12 @@ class SegmentExistsSensor(MoEngageSensor):
         from airflow_provider_moengage.triggers.intervals import call_of, interval_of
         from airflow_provider_moengage.triggers.segments import SegmentExistsTrigger
 
-        self.log.info(
-            "Polling for %s every %g s from the triggerer. A triggerer runs 1,000 triggers by default ([triggerer] "
-            "capacity, before Airflow 3 default_capacity); what is beyond is not polled for, and nothing says so.",
-            self._wanted,
-            interval_of(self.poke_interval, call_of(self.segment_id)),
+        interval = interval_of(self.poke_interval, call_of(self.segment_id))
+        log_lines.info(
+            self.log,
+            f"Polling for {self._wanted} every {interval:g} s from the triggerer. A triggerer runs 1,000 triggers by "
+            "default ([triggerer] capacity, before Airflow 3 default_capacity); what is beyond is not polled for, and "
+            "nothing says so.",
         )
         self.defer(
             trigger=SegmentExistsTrigger(

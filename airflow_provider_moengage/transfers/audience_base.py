@@ -16,6 +16,7 @@ from airflow_provider_moengage.operators.base import LEFT_OUT, LONGEST_DEFERRAL
 from airflow_provider_moengage.operators.callbacks import mask_in_logs
 from airflow_provider_moengage.operators.file_base import FileOperator
 from airflow_provider_moengage.operators.one_segment import Target, find_by_name
+from airflow_provider_moengage.segments import log_lines
 from airflow_provider_moengage.segments.audience_guards import USERS_A_DAY
 
 if TYPE_CHECKING:
@@ -250,10 +251,10 @@ class AudienceOperator(FileOperator):
         # That a storage cannot sign is known before there is a file.
         self._set_file_url("not-there-yet.csv")
         if is_temporary(self.file_url):
-            self.log.warning(
+            log_lines.warn(
+                self.log,
                 "The storage signs with temporary credentials: the address of the file dies with them, perhaps before "
-                "%s s are over. Give staging a connection with credentials that last.",
-                f"{seconds:,}",
+                f"{seconds:,} s are over. Give staging a connection with credentials that last.",
             )
 
     def _set_file_url(self, name: str) -> None:

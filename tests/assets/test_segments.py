@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -119,6 +119,7 @@ class TestCreateAsset:
         with pytest.raises(ValueError, match=r"workspace_id|24 hexadecimal"):
             create_asset(**ids)
 
+    @settings(deadline=None)
     @given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters=" :"), min_size=1))
     def test_any_workspace_stays_itself(self, workspace_id):
         uri = create_asset(workspace_id=workspace_id, segment_id=UNKNOWN_ID).uri

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.client.answers import parse, without_values
@@ -15,6 +15,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_what_is_parsed_fits_every_store(value):
     parsed = parse(json.dumps(value))

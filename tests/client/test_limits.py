@@ -6,7 +6,7 @@ from bisect import bisect_right
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.client.limits import (
@@ -54,6 +54,7 @@ class TestEveryPeriod:
         for limit, period in LIMITS[call]:
             assert 0.74 * limit < most_within(sent, period) <= limit
 
+    @settings(deadline=None)
     @given(pauses=st.lists(st.sampled_from([0.0, 0.0, 0.0, 1.0, 61.0, 1_800.0]), min_size=1, max_size=30))
     def test_with_pauses(self, call, pauses):
         """Many come at once, again and again."""
@@ -179,6 +180,7 @@ class TestTheLeast:
         assert least_seconds(30, LIMITS[ARCHIVE], sent=sent, known=RateLimit(50, 10, 10.0)) == 10
         assert least_seconds(60, LIMITS[ARCHIVE], sent=sent, known=RateLimit(50, 10, 10.0)) == 60
 
+    @settings(deadline=None)
     @given(
         calls=st.integers(1, 300),
         limits=st.lists(st.builds(Limit, st.integers(1, 20), st.sampled_from([1.0, 10.0, 100.0])), max_size=3),
@@ -195,6 +197,7 @@ class TestTheLeast:
             ]
             assert moment == 0 or any(full)
 
+    @settings(deadline=None)
     @given(
         calls=st.integers(1, 300),
         limits=st.lists(st.builds(Limit, st.integers(1, 20), st.sampled_from([1.0, 10.0, 100.0])), max_size=3),

@@ -223,6 +223,7 @@ def test_no_spelling_leads_to_a_request_earlier_than_asked(figures, written, bet
     assert asked_wait(429, headers, own_clock) >= asked
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["Retry-After", "x-ratelimit-reset", "x-ratelimit-remaining", "Date"]), st.text())
 )

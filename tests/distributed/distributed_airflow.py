@@ -22,6 +22,7 @@ import psycopg
 
 from demo import standalone
 from demo.ports import promised_ports
+from demo.watchdog import kill_family
 from tests.distributed import machine
 from tests.distributed.services import running_postgresql, running_redis
 
@@ -67,7 +68,7 @@ class DistributedAirflow(standalone.Standalone):
 
     def kill_worker(self, name: str) -> None:
         """Kill a worker and every task in it, so that nobody reports anything."""
-        standalone.kill_family(psutil.Process(self._workers[name].pid))
+        kill_family(psutil.Process(self._workers[name].pid))
 
     def signal_worker(self, name: str, number: signal.Signals) -> None:
         """Tell a worker something, and nobody else."""

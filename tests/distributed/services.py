@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from demo.ports import promised_ports
+from demo.standalone import watched
 
 SECONDS_TO_START = 300
 SECONDS_TO_STOP = 60
@@ -84,12 +85,13 @@ def _running(
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     try:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not _answers(asked, refused):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield
+        with watched(process):
+            deadline = time.monotonic() + SECONDS_TO_START
+            while not _answers(asked, refused):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+            yield
     finally:
         # Asked, not killed: PostgreSQL has shared memory to give back. To be interrupted means not to wait for clients.
         process.send_signal(signal.SIGINT)

@@ -24,11 +24,7 @@ SEGMENTS, DONE = 300, 100
 def test_a_segment_is_waited_for_and_changed(airflow, two_workers):
     with Sandbox() as sandbox, airflow.connection(CONN_ID, sandbox.connection):
         run = airflow.trigger(LIFECYCLE, logical_date="2026-11-09T00:00:00Z")
-
-        def waits():
-            return airflow.states(LIFECYCLE, run)["wait_for_segment"] == "deferred"
-
-        airflow.wait_until(waits, "the sensor waits in the triggerer", SECONDS_TO_RUN)
+        airflow.wait_until_deferred(LIFECYCLE, run, "wait_for_segment")
         segment = sandbox.add_segment(name="camp_diwali_2026")
         airflow.wait_for_the_end(LIFECYCLE, run, SECONDS_TO_RUN)
 

@@ -108,7 +108,13 @@ before_airflow_3_2 = pytest.mark.skipif(
         ({"login": "hunter2 "}, "its login (Workspace ID) must be text in printable ASCII, without blanks"),
         ({"password": "hunter2 "}, "its password (Data API key) has blanks at its ends"),
         ({"extra": {"data_center": "hunter2-hunter2"}}, "its extra has the Data API key"),
-        ({"extra": {"data_center": "hunter2-another"}}, "There is no MoEngage data center of this number"),
+        ({"extra": {"data_center": "hunter2-another"}}, "There is no MoEngage data center that is called what was"),
+        (
+            {"extra": {"data_center": "https://dashboard-03.moengage.com"}},
+            "takes the number alone, not the address that it stands in: set it to 03.",
+        ),
+        ({"extra": {"data_center": "dashboard-101.moengage.com/v4/#/home"}}, "set it to 101."),
+        ({"extra": {"data_center": "https://dashboard-03.moengage.com.evil.example"}}, "no MoEngage data center that"),
         ({"extra": {"data_center": "01", "app_key": "hunter2 "}}, "app_key must be text in printable ASCII"),
         (
             {"password": "", "extra": {"data_center": "01", "api_key": "hunter2-hunter2"}},

@@ -89,6 +89,9 @@ class Lines(list[str]):
     def info(self, message: str, *values: Any) -> None:
         self.append(message % values)
 
+    def log(self, level: int, message: str, *values: Any) -> None:
+        self.append(message % values)
+
     def warning(self, message: str) -> None:
         """Leave out what Airflow says of an execute() outside of a task."""
 

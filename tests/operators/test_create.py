@@ -230,9 +230,9 @@ class TestRetry:
                 create().execute({**self.RETRY, "dag_run": run})
                 assert "POST" not in methods(sandbox)
                 said = log()
-                assert f"The segment 'camp' ({segment['id']}) is taken for the one that an earlier try of this" in said
+                assert f"The segment 'camp' ({segment['id']}) is taken for the one of an earlier try" in said
                 assert "by its time alone" in said
-                assert "compare its filters in the dashboard" in said
+                assert "To be sure, compare its filters" in said
             else:
                 assert "It may be the one that an earlier try" in refusal_of(create(), {**self.RETRY, "dag_run": run})
 

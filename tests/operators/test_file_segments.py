@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
@@ -165,8 +166,18 @@ class TestChange:
         assert SIGNATURE not in str(vars(deferred.value))
 
 
+@pytest.fixture
+def nothing_is_masked_yet(monkeypatch):
+    """Let Airflow's maskers forget what other tests of this process have called secret. It has one in each library."""
+    for name, module in sorted(sys.modules.items()):
+        if name.endswith("secrets_masker") and hasattr(module, "_secrets_masker"):
+            masker = module._secrets_masker()
+            monkeypatch.setattr(masker, "patterns", set())
+            monkeypatch.setattr(masker, "replacer", None)
+
+
 class TestNoSignatureIsShown:
-    def test_in_a_dag_run(self, sandbox, run_dag):
+    def test_in_a_dag_run(self, sandbox, run_dag, nothing_is_masked_yet):
         sandbox.add_segment(name="vip", kind="file")
         with new_dag("file_segments_in_a_run", render_template_as_native_obj=False, params={"sig": SIGNATURE}) as dag:
             templated = URL.replace(SIGNATURE, "{{ params.sig }}")
@@ -188,8 +199,8 @@ class TestNoSignatureIsShown:
                 )
             ]
         assert len(stored) == 2
-        # Airflow masks what other tests of this process have called secret, too.
-        assert all("***" in fields["file_url"] for fields in stored)
+        for key, address in (("file_url", URL), ("callback_url", CALLBACK)):
+            assert {fields[key] for fields in stored} == {f"{address.partition('?')[0]}?***"}
         for text in (json.dumps(stored), json.dumps(run.xcoms), run.log):
             assert TOKEN not in text
         for text in (json.dumps(stored), json.dumps(run.xcoms)):

@@ -66,7 +66,8 @@ class TestArchiveAndUnarchive:
         run = run_dag(dag)
 
         assert run.state == "success"
-        assert ("The segment is, or may be, a file segment. MoEngage deletes the users" in run.log) == warned
+        assert ("The segment is, or may be, a file segment." in run.log) == warned
+        assert ("MoEngage deletes the users of a file segment for good" in run.log) == warned
 
     @pytest.mark.parametrize("operator", [ArchiveSegmentOperator, UnarchiveSegmentOperator])
     def test_a_missing_segment_fails_without_a_retry(self, sandbox, run_dag, operator):

@@ -150,6 +150,7 @@ def test_a_start_loads_little_and_does_little() -> None:
         "sandbox.stop()\n"
     )
     modules, calls, heavy, threads = run(sys.executable, "-c", code).stdout.split(maxsplit=3)
-    assert int(modules) < 150
+    # Python 3.14 needs a dozen more than 3.11 for the same imports.
+    assert int(modules) < 170
     assert int(calls) < 1_000
     assert (heavy, threads) == ("[]", "2\n")

@@ -440,6 +440,24 @@ WRONG = [
     (lambda: not_(X.object_where(X.is_("a"))), ValueError, "MoEngage negates no object"),
     (lambda: not_(any_of(X.is_("a"))), TypeError, "negate each of a group"),
     (lambda: not_(BUY), TypeError, "not_ takes a filter"),
+    # What other languages have.
+    (lambda: X == "a", TypeError, r"== makes no filter here: use \.is_\(\.\.\.\), \.is_in"),
+    (lambda: X != "a", TypeError, r"!= makes no filter here: .* not_\(\.\.\.\) around it"),
+    (lambda: X.equals("a"), TypeError, r"\.equals makes no filter here: use \.is_"),
+    (lambda: X.is_not("a"), TypeError, r"\.is_not makes no filter here"),
+    (lambda: X.text.not_equals("a"), TypeError, r"\.not_equals makes no filter here"),
+    (lambda: X.not_in(["a"]), TypeError, r"\.not_in makes no filter here"),
+    (lambda: X.number >= 3, TypeError, ">= makes no filter here"),
+    (lambda: X.date < date(2026, 1, 1), TypeError, "< makes no filter here"),
+    (lambda: event_attribute("C").flag == True, TypeError, "== makes no filter here"),  # noqa: E712
+    (lambda: X.date.hour == 3, TypeError, "== makes no filter here"),
+    (lambda: BUY == 2, TypeError, r"use \.exactly\(\.\.\.\)"),
+    (lambda: BUY.at_least(2) <= 3, TypeError, "<= makes no filter here"),
+    (lambda: BUY.equals(2), TypeError, r"\.equals makes no filter here"),
+    (lambda: BUY.today().sum_of("P") > 3, TypeError, "> makes no filter here"),
+    (lambda: affinity("B") == "a", TypeError, r"use \.predominantly"),
+    (lambda: affinity("B").predominantly(event_attribute("C").is_("a")) == 3, TypeError, "use in_the_last"),
+    (lambda: X.is_lower("a"), AttributeError, "is_lower"),
 ]
 
 
@@ -447,6 +465,14 @@ WRONG = [
 def test_a_mistake_fails_at_its_line(make, kind, sentence):
     with pytest.raises(kind, match=sentence):
         make()
+
+
+def test_what_is_unfinished_can_be_copied_and_kept():
+    """Python asks each object for methods that it has or has not."""
+    for unfinished in (X, BUY, BUY.today().sum_of("P"), affinity("B")):
+        assert type(copy.deepcopy(unfinished)) is type(unfinished)
+        assert {unfinished} == {unfinished}
+        assert not hasattr(unfinished, "iter_references")
 
 
 SECRET = "jane@example.com"

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from demo import standalone
+from demo.watchdog import kill_family
 
 
 class RealAirflow(standalone.Standalone):
@@ -27,7 +28,7 @@ class RealAirflow(standalone.Standalone):
     def kill_triggerer(self) -> None:
         """Kill every process of the triggerer, without a chance to sign off."""
         children = psutil.Process(self.parent.pid).children()
-        standalone.kill_family(next(child for child in children if "triggerer" in " ".join(child.cmdline()).split()))
+        kill_family(next(child for child in children if "triggerer" in " ".join(child.cmdline()).split()))
 
     @contextmanager
     def another_triggerer(self) -> Iterator[None]:
@@ -37,11 +38,11 @@ class RealAirflow(standalone.Standalone):
 
     def kill_task(self, pid: int) -> None:
         """Kill the process of a task. The worker that looks after it lives on, and reports its death."""
-        standalone.kill_family(self._own(pid))
+        kill_family(self._own(pid))
 
     def kill_task_and_worker(self, pid: int) -> None:
         """Kill the process of a task and the worker, so that nobody reports anything."""
-        standalone.kill_family(self._own(pid).parent())
+        kill_family(self._own(pid).parent())
 
     def _own(self, pid: int) -> psutil.Process:
         process = psutil.Process(pid)

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from airflow_provider_moengage.sandbox import Sandbox
+from demo.standalone import SECONDS_TO_RUN
 from tests.figures import Figures
 from tests.system.dags.known_to_tests import IDS, NAMES_INTERVAL, NAMES_PER_RUN
 from tests.system.real_airflow import RealAirflow, running_airflow
@@ -50,7 +51,9 @@ def test_a_killed_triggerer_loses_none_of_a_thousand_sensors(own_airflow: RealAi
     by_id = airflow.trigger("few_ids")
     for run in RUNS:
         airflow.trigger("many_names", run)
-    airflow.wait_until(lambda: tasks_by_state(airflow) == {"deferred": SENSORS}, "all tasks are deferred", 120)
+    airflow.wait_until(
+        lambda: tasks_by_state(airflow) == {"deferred": SENSORS}, "all tasks are deferred", SECONDS_TO_RUN
+    )
     first = wait_until_one_triggerer_runs_all(airflow, after=0)
     wait_for_polls(airflow, sandbox, 2)
 
@@ -72,14 +75,16 @@ def test_a_killed_triggerer_loses_none_of_a_thousand_sensors(own_airflow: RealAi
         }
         others = SENSORS - len(awaited)
         ended = {"deferred": others, "success": len(awaited)}
-        airflow.wait_until(lambda: tasks_by_state(airflow) == ended, "those that were waited for succeed", 120)
+        airflow.wait_until(
+            lambda: tasks_by_state(airflow) == ended, "those that were waited for succeed", SECONDS_TO_RUN
+        )
         assert succeeded(airflow) == set(awaited)
         for task, segment in awaited.items():
             shown = airflow.xcom(*task)
             assert shown == {key: segment[key] for key in shown}
             assert {"name", "id", "created_time", "type", "source"} <= shown.keys()
         wait_for_polls(airflow, sandbox, 1)
-        airflow.wait_until(lambda: triggers_of(airflow) == {second: others}, "the others wait on", 30)
+        airflow.wait_until(lambda: triggers_of(airflow) == {second: others}, "the others wait on", SECONDS_TO_RUN)
         assert tasks_by_state(airflow) == ended
 
     listed = [request for request in sandbox.requests if is_list(request)]
@@ -112,7 +117,7 @@ def wait_until_one_triggerer_runs_all(airflow, after):
             if triggerer and triggerer > after and triggers == SENSORS == started_by(airflow, triggerer)
         ]
 
-    airflow.wait_until(runs_all, f"a triggerer later than {after} runs all triggers", 120)
+    airflow.wait_until(runs_all, f"a triggerer later than {after} runs all triggers", SECONDS_TO_RUN)
     return runs_all()[0]
 
 
@@ -135,4 +140,4 @@ def wait_for_polls(airflow, sandbox, polls):
         since = sandbox.requests[before:]
         return sum(map(is_list, since)) >= polls and wanted <= {request.path for request in since}
 
-    airflow.wait_until(polled, f"the triggerer polls {polls} times for all names, and for each id", 60)
+    airflow.wait_until(polled, f"the triggerer polls {polls} times for all names, and for each id", SECONDS_TO_RUN)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_moengage.sandbox import Sandbox
+from demo.standalone import SECONDS_TO_RUN
 from tests.support import filters
 from tests.system.held_back import first_answer_held_back
 from tests.system.real_airflow import RealAirflow
@@ -31,7 +32,7 @@ def test_an_update_is_killed_before_moengage_has_carried_it_out(airflow: RealAir
     sandbox.fail_next(method="PATCH", fault="silence")
     with airflow.connection(CONN_ID, sandbox.connection):
         run = start_update(airflow, segment)
-        airflow.wait_until(lambda: answers(sandbox) == [None], "MoEngage has the request", 60)
+        airflow.wait_until(lambda: answers(sandbox) == [None], "MoEngage has the request", SECONDS_TO_RUN)
 
         airflow.kill_task(pid_of(airflow, run))
 
@@ -46,7 +47,7 @@ def test_an_update_is_killed_after_moengage_has_carried_it_out(airflow: RealAirf
         airflow.connection(CONN_ID, {**sandbox.connection, "host": url}),
     ):
         run = start_update(airflow, segment)
-        airflow.wait_until(lambda: answers(sandbox) == [200], "MoEngage has carried it out", 60)
+        airflow.wait_until(lambda: answers(sandbox) == [200], "MoEngage has carried it out", SECONDS_TO_RUN)
         assert airflow.states("interrupted", run) == {"update": "running"}
 
         airflow.kill_task(pid_of(airflow, run))
@@ -61,7 +62,7 @@ def test_an_update_is_killed_together_with_its_worker(airflow: RealAirflow, sand
     sandbox.fail_next(method="PATCH", fault="silence")
     with airflow.connection(CONN_ID, sandbox.connection):
         run = start_update(airflow, segment)
-        airflow.wait_until(lambda: answers(sandbox) == [None], "MoEngage has the request", 60)
+        airflow.wait_until(lambda: answers(sandbox) == [None], "MoEngage has the request", SECONDS_TO_RUN)
 
         airflow.kill_task_and_worker(pid_of(airflow, run))
 
@@ -75,7 +76,7 @@ def test_a_create_is_killed_before_moengage_has_carried_it_out(airflow: RealAirf
     sandbox.fail_next(method="POST", fault="silence")
     with airflow.connection(CONN_ID, sandbox.connection):
         run = start_create(airflow)
-        airflow.wait_until(lambda: answers(sandbox, "POST") == [None], "MoEngage has the request", 60)
+        airflow.wait_until(lambda: answers(sandbox, "POST") == [None], "MoEngage has the request", SECONDS_TO_RUN)
 
         airflow.kill_task(airflow.tasks("interrupted_create", run)["create"]["pid"])
 
@@ -89,7 +90,7 @@ def test_a_create_is_killed_after_moengage_has_carried_it_out(airflow: RealAirfl
         airflow.connection(CONN_ID, {**sandbox.connection, "host": url}),
     ):
         run = start_create(airflow)
-        airflow.wait_until(lambda: answers(sandbox, "POST") == [201], "MoEngage has carried it out", 60)
+        airflow.wait_until(lambda: answers(sandbox, "POST") == [201], "MoEngage has carried it out", SECONDS_TO_RUN)
 
         airflow.kill_task(airflow.tasks("interrupted_create", run)["create"]["pid"])
 
@@ -107,7 +108,7 @@ def assert_the_retry_leaves_one_segment(airflow, run, sandbox):
     def ended():
         return airflow.states("interrupted_create", run)["create"] in {"success", "failed"}
 
-    airflow.wait_until(ended, "the retry ends", 120)
+    airflow.wait_until(ended, "the retry ends", SECONDS_TO_RUN)
     assert airflow.states("interrupted_create", run) == {"create": "success"}
     assert airflow.tries("interrupted_create", run) == {"create": 2}
     bystander, created = sandbox.segments
@@ -139,7 +140,7 @@ def assert_the_retry_updates(airflow, run, sandbox, segment):
     def ended():
         return airflow.states("interrupted", run)["update"] in {"success", "failed"}
 
-    airflow.wait_until(ended, "the retry ends", 120)
+    airflow.wait_until(ended, "the retry ends", SECONDS_TO_RUN)
     assert airflow.states("interrupted", run) == {"update": "success"}
     assert airflow.tries("interrupted", run) == {"update": 2}
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from airflow_provider_moengage.sandbox import Sandbox
+from demo.standalone import SECONDS_TO_RUN
 from tests.system import left_behind
 from tests.system.dags.known_to_tests import AWAITED_ID, NAME, PLANTED_CONN_ID, REFUSED_ID, REFUSED_UPDATE_ID
 from tests.system.real_airflow import RealAirflow
@@ -58,10 +59,11 @@ def test_a_planted_key_is_found_nowhere(airflow: RealAirflow, sandbox):
             airflow, run, {**ended, **dict.fromkeys(WAITING, "deferred"), "rescheduled": "up_for_reschedule"}
         )
 
+        airflow.wait_until_deferred("planted_key", run, *(task for task in WAITING if task != "rescheduled"))
         echo_the_key(sandbox, "GET", LIST, 502, times=100)
         echo_the_key(sandbox, "GET", f"{LIST}/{AWAITED_ID}", 502)
         echo_the_key(sandbox, "GET", f"{LIST}/{REFUSED_ID}", 401)
-        airflow.wait_until(lambda: all_sensors_have_met_an_echo(sandbox), "all sensors meet an echo", 120)
+        airflow.wait_until(lambda: all_sensors_have_met_an_echo(sandbox), "all sensors meet an echo", SECONDS_TO_RUN)
         wait_for_states(airflow, run, {"refused_while_waiting": "failed", "by_name": "deferred", "by_id": "deferred"})
         content = list(left_behind.everything(airflow, "planted_key", run))
 
@@ -107,7 +109,7 @@ def all_sensors_have_met_an_echo(sandbox):
 
 def wait_for_states(airflow, run, wanted):
     airflow.wait_until(
-        lambda: wanted.items() <= airflow.states("planted_key", run).items(), f"the tasks are {wanted}", 120
+        lambda: wanted.items() <= airflow.states("planted_key", run).items(), f"the tasks are {wanted}", SECONDS_TO_RUN
     )
 
 

@@ -38,7 +38,7 @@ def body(sandbox: Sandbox, **changed: Any) -> dict[str, Any]:
 
 
 def test_what_the_api_server_tells_the_form(airflow: RealAirflow) -> None:
-    answer = requests.get(f"{airflow.url}/ui/connections/hook_meta", timeout=30, proxies={"http": ""})
+    answer = requests.get(f"{airflow.url}/ui/connections/hook_meta", timeout=120, proxies={"http": ""})
     (meta,) = [meta for meta in answer.json() if meta["connection_type"] == "moengage"]
     assert meta["standard_fields"]["login"]["title"] == "Workspace ID"
     assert meta["standard_fields"]["password"]["title"] == "Data API key"

@@ -65,9 +65,7 @@ def own_airflow(tmp_path, sandbox) -> Iterator[RealAirflow]:
 def test_each_segment_starts_a_run_once_though_the_triggerer_is_killed(own_airflow: RealAirflow, sandbox):
     airflow = own_airflow
     waiting = airflow.trigger("waits")
-    airflow.wait_until(
-        lambda: airflow.states("waits", waiting) == {"wait": "deferred"}, "the sensor is deferred", SECONDS_TO_RUN
-    )
+    airflow.wait_until_deferred("waits", waiting, "wait")
     wait_for_polls(airflow, sandbox, 2)
     watchers = watchers_of(airflow)
 

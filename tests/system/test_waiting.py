@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from airflow_provider_moengage.sandbox import Sandbox
+from demo.standalone import SECONDS_TO_RUN
 from tests.support import UNKNOWN_ID
 from tests.system import left_behind
 from tests.system.dags.known_to_tests import WAITING_CONN_ID
@@ -32,15 +33,15 @@ def test_sensors_wait_in_the_triggerer(airflow: RealAirflow):
         def polled_together():
             return sum(map(is_list, sandbox.requests)) >= 2
 
-        airflow.wait_until(
-            lambda: all(states().get(task) == "deferred" for task in WAITING), "all sensors are deferred", 120
-        )
-        airflow.wait_until(polled_together, "the triggerer has polled twice for all names", 60)
+        airflow.wait_until_deferred("waiting", run_id, *WAITING)
+        airflow.wait_until(polled_together, "the triggerer has polled twice for all names", SECONDS_TO_RUN)
         for number in range(5):
             # What MessagePack and a database cannot hold: it must stop neither this task nor the whole triggerer.
             sandbox.add_segment(name=f"camp {number}", more={"size": 2**70, "note": "\ud800"})
         sandbox.add_segment(name="by id", id=UNKNOWN_ID)
-        airflow.wait_until(lambda: None not in states().values() and not _unfinished(states()), "the run ends", 180)
+        airflow.wait_until(
+            lambda: None not in states().values() and not _unfinished(states()), "the run ends", SECONDS_TO_RUN
+        )
 
         ended = states()
         tries = airflow.tries("waiting", run_id)

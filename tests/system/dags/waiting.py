@@ -19,8 +19,8 @@ with DAG(
         SegmentExistsSensor(task_id=f"by_name_{number}", name=f"camp {number}", deferrable=True) for number in range(5)
     ]
     by_id = SegmentExistsSensor(task_id="by_id", segment_id="63d8cec0c085939e6c1ab727", deferrable=True)
-    # Airflow 3.3 fails a task that is due again before the scheduler has heard that its worker is done, which takes some
-    # seconds on a busy machine.
+    # Airflow 3.3 fails a task that is due again before the scheduler has heard that its worker is done, which takes a
+    # busy machine some seconds.
     rescheduled = SegmentExistsSensor(task_id="rescheduled", name="camp 0", mode="reschedule", poke_interval=15)
     [*by_name, by_id, rescheduled] >> ArchiveSegmentOperator(task_id="archive", name="camp 0")
 
