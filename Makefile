@@ -11,7 +11,7 @@ unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 # Containers often keep Python from writing bytecode: each process of Airflow would compile all of it again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo airflow test test-fast coverage mutants matrix docs pictures bench dist lint constraints clean
+.PHONY: help demo airflow test test-fast storage coverage mutants matrix docs pictures bench dist lint constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -30,6 +30,9 @@ test: .venv/ready  ## run all tests, and name the ten slowest; OPTIONS=tests/cli
 
 test-fast: .venv/ready  ## run the tests that need nothing but this process, in a minute or two; OPTIONS=tests/client
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 10 -m 'not slow and not hypothesis' $(OPTIONS)
+
+storage: .venv/storage/ready  ## run the tests of the transfers with a PostgreSQL and with S3, as the amazon provider and moto have it
+	@.venv/storage/bin/python -m pytest tests/transfers/test_postgresql_and_s3.py $(OPTIONS)
 
 coverage: .venv/ready  ## run the tests that need no Airflow beside them, and show which lines and branches they leave out
 	@$(BIN)/coverage erase
@@ -78,7 +81,7 @@ dist: .venv/ready  ## build the wheel and the sdist, and check them: dist/
 
 constraints: .venv/ready  ## look up newer versions of everything and pin them
 	@$(UV) pip compile --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate \
-		--group dev pyproject.toml --output-file constraints.txt
+		--group storage pyproject.toml --output-file constraints.txt
 
 clean:  ## remove everything that the other commands made
 	rm -rf .venv .airflow .coverage* .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build dist mutants
@@ -98,6 +101,13 @@ clean:  ## remove everything that the other commands made
 	@$(UV) venv --quiet --clear --python $(BIN)/python .venv/bench
 	@$(UV) pip install --quiet --python .venv/bench/bin/python --constraint constraints.txt \
 		--build-constraint constraints.txt --requirement tests/benchmarks/requirements.txt --editable .
+	@touch $@
+
+.venv/storage/ready: .venv/ready
+	@echo 'Setting up .venv/storage, once ...'
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv/storage
+	@$(UV) pip install --quiet --python .venv/storage/bin/python --constraint constraints.txt \
+		--build-constraint constraints.txt --group storage --editable .
 	@touch $@
 
 .venv/mutants/ready: .venv/ready

@@ -16,6 +16,7 @@ from airflow_provider_moengage.sandbox import Sandbox
 from demo import say
 from demo.ports import promised_ports
 from demo.standalone import running_airflow
+from demo.warehouse import running_warehouse
 from demo.workspace import fill
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -27,6 +28,8 @@ CONNECTION = "moengage_default"
 SETTINGS = {
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    # sync_audience waits for what the sandbox posts.
+    "AIRFLOW__MOENGAGE__RECEIVE_CALLBACKS": "True",
     # Whoever has written a file wants to see its DAG within 10 s, of which parsing takes a few. By default Airflow
     # looks for new files every 300 s, and every 30 s into those that it knows.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
@@ -49,13 +52,18 @@ def run(home: Path = HOME, dags: Path = DAGS, ports: tuple[int, int] = (8080, 89
         signal.signal(number, _end)
     home.mkdir(parents=True, exist_ok=True)
     dags.mkdir(parents=True, exist_ok=True)
-    with suppress(KeyboardInterrupt), promised_ports(1, ports[1]) as (port,), Sandbox(port=port) as sandbox:
+    with (
+        suppress(KeyboardInterrupt),
+        promised_ports(1, ports[1]) as (port,),
+        Sandbox(port=port) as sandbox,
+        running_warehouse(home) as warehouse,
+    ):
         fill(sandbox)
         # What the params of the examples name.
         sandbox.add_segment(name="camp_diwali_2026", source="DASHBOARD")
         sandbox.add_segment(name="camp_cities", id="63d8cec0c085939e6c1ab727")
         say("Airflow starts; the first time it creates its database ...")
-        settings = {**SETTINGS, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": bundles(dags)}
+        settings = {**SETTINGS, **warehouse, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": bundles(dags)}
         with running_airflow(home, dags, settings, port=ports[0]) as airflow:
             # One that was killed has left its own, which leads to a sandbox that is gone.
             with suppress(requests.HTTPError):

@@ -56,7 +56,9 @@ SINCE_THEN = {
     "security.md": [],
     "operators/create-segment.md": [],
     "operators/file-segments.md": [],
+    "operators/sql-to-file-segment.md": [],
     "recipes/keep-segments-in-git.md": [],
+    "recipes/sync-audience.md": [],
     "errors.md": ["Filters, new segments and files"],
     "many-workers.md": ["Teams", "Partitions"],
     "operators/archive-segments.md": ["How long it takes"],
@@ -79,7 +81,8 @@ def test_what_there_is_to_read_has_an_end():
 
 # Bases, and the sensor, whose page has another name.
 WITHOUT_A_HEADING = {
-    *("DefinitionOperator", "FileOperator", "ManySegmentsOperator", "MoEngageOperator", "OneSegmentOperator"),
+    *("AudienceOperator", "DefinitionOperator", "FileOperator"),
+    *("ManySegmentsOperator", "MoEngageOperator", "OneSegmentOperator"),
     *("CallbackOperator", "MoEngageSensor", "SharedListTrigger"),
     "SegmentExistsSensor",
 }

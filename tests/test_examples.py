@@ -19,6 +19,7 @@ from airflow.utils.session import create_session
 from packaging.version import Version
 from sqlalchemy import event, insert, select
 
+from demo.warehouse import running_warehouse
 from tests.benchmarks.summary import ROWS, summary
 from tests.pages import DOCS, PAGES, REPOSITORY
 from tests.support import NOTHING, UNKNOWN_ID, dags_of
@@ -142,6 +143,31 @@ def test_archive_with_mapping(sandbox, run_dag):
     assert run.state == "success"
     assert [segment["name"] for segment in sandbox.segments if segment["archived"]] == expired
     assert len(sandbox.requests) == 1 + len(expired)
+
+
+def test_sync_audience(sandbox, run_dag, tmp_path, monkeypatch):
+    """On the warehouse of `make airflow`, twice: the first night creates the segment, the second replaces its users."""
+    (dag,) = dags_of(REPOSITORY / "example_dags" / "sync_audience.py")
+    # Nobody takes callbacks here: tests/system has an API server.
+    dag.get_task("sync").wait = False
+    for task in dag.tasks:
+        task.retries = 0  # dag.test() of Airflow 2 waits for them
+    today = pendulum.now("UTC")
+    with running_warehouse(tmp_path) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        for days in (1, 0):
+            run = run_dag(dag, today.subtract(days=days))
+            assert run.states == {"sync": "success", "report": "success"}
+        sandbox.move_clock(sandbox.files.delay)
+        assert sandbox.files.wait_until_idle()
+
+    (segment,) = sandbox.segments
+    customers = run.xcoms["sync"]["rows_written"]
+    assert (segment["name"], segment["user_count"]) == ("big_spenders", customers)
+    assert 100 <= customers < 1_000
+    assert [request.action for request in sandbox.files.requests] == ["create", "replace"]
+    assert run.xcoms["report"] == f"big_spenders has {customers:,} customers."
 
 
 @pytest.fixture

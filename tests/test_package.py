@@ -34,9 +34,11 @@ def test_airflow_finds_the_provider(airflow_database):
 
 def test_the_dependencies():
     metadata = distribution("airflow-provider-moengage").metadata
-    names = {re.match(r"[a-z0-9-]+", requirement)[0] for requirement in metadata.get_all("Requires-Dist")}
+    required = [requirement for requirement in metadata.get_all("Requires-Dist") if "extra ==" not in requirement]
+    names = {re.match(r"[a-z0-9-]+", requirement)[0] for requirement in required}
     airflow = {"apache-airflow", "apache-airflow-providers-common-compat", "apache-airflow-providers-standard"}
     assert names == airflow | {"pendulum", "requests", "urllib3"}
+    assert metadata.get_all("Provides-Extra") == ["sql"]
     assert metadata["Requires-Python"] == ">=3.10"
 
 

@@ -28,6 +28,8 @@ from airflow_provider_moengage.operators.segments import (
 )
 from airflow_provider_moengage.sensors.file_segments import FileSegmentReadySensor
 from airflow_provider_moengage.sensors.segments import SegmentExistsSensor
+from airflow_provider_moengage.transfers.local_file_to_segment import LocalFileToFileSegmentOperator
+from airflow_provider_moengage.transfers.sql_to_segment import SqlToFileSegmentOperator
 
 ADDED_MODULES = """
 import sys
@@ -64,6 +66,8 @@ def test_operators_and_sensors_add_at_most_23_modules():
         AddUsersOperator,
         RemoveUsersOperator,
         ReplaceUsersOperator,
+        SqlToFileSegmentOperator,
+        LocalFileToFileSegmentOperator,
         SegmentExistsSensor,
         FileSegmentReadySensor,
     ],
@@ -83,6 +87,27 @@ def test_a_constructor_only_assigns(operator):
     values = {field: Untouchable() for field in operator.template_fields}
     task = operator(task_id="it", **values)
     assert all(vars(task)[field] is value for field, value in values.items())
+
+
+TRANSFER_MODULES = """
+import sys
+import airflow.sdk
+before = set(sys.modules)
+import airflow_provider_moengage.transfers.local_file_to_segment
+import airflow_provider_moengage.transfers.sql_to_segment
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.skipif(Version(version("apache-airflow")) < Version("3.3"), reason="counted on Airflow 3.3")
+def test_transfers_read_no_database_before_they_run():
+    added = subprocess.run(
+        [sys.executable, "-c", TRANSFER_MODULES], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "airflow_provider_moengage.transfers.sql_to_segment" in added
+    heavy = {"requests", "urllib3", "fsspec", "upath", "sqlparse", "sqlalchemy"}
+    assert not heavy & set(added)
+    assert not [module for module in added if module.startswith("airflow.providers.common.sql")]
 
 
 def test_the_same_template_fields_everywhere():

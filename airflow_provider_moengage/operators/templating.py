@@ -111,7 +111,8 @@ class PlainArguments(_Templated):
         :raises AirflowFailException: when a template renders to the text ``None``.
         """
         jinja_env = jinja_env or self.get_template_env()
-        if isinstance(content, str) and not _is_template(content, jinja_env):
+        is_text = isinstance(content, str) and not content.endswith(tuple(self.template_ext))
+        if is_text and not _is_template(content, jinja_env):
             return content
         rendered = super().render_template(content, context, jinja_env, seen_oids)
         if isinstance(content, str) and _is_nothing(rendered) and "None" not in content:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demo import say
-from tests.benchmarks import bulk, calls, filters, first_minute, parsing, quota, today, waiting
+from tests.benchmarks import audiences, bulk, calls, filters, first_minute, parsing, quota, today, waiting
 from tests.benchmarks.machine import facts
 from tests.benchmarks.show import compact, lines_of
 from tests.benchmarks.summary import summary
@@ -22,6 +22,7 @@ BENCHMARKS = {
     "quota": quota,
     "filters": filters,
     "first_minute": first_minute,
+    "audiences": audiences,
 }
 # What compares two builds is of two builds: it is measured when it is named, and printed, and kept by nobody.
 COMPARED = {"today": today}

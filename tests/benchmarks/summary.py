@@ -237,11 +237,36 @@ def _first_minute(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
+def _audiences(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    runs = {(run["way"], run["rows"]): run for run in figures["runs"]}
+    compared = [rows for way, rows in runs if way == "by_hand"]
+    sizes = [rows for way, rows in runs if way == "operator"]
+
+    def each(way: str, rows: Iterable[int], text: str) -> str:
+        return " / ".join(text.format(**runs[way, count]) for count in rows)
+
+    ratios = " / ".join(
+        f"{runs['operator', count]['cpu_seconds'] / runs['by_hand', count]['cpu_seconds']:.2f}" for count in compared
+    )
+    return [
+        (
+            f"{_listed([f'{count:,}' for count in compared])} ids from PostgreSQL to a signed address of S3",
+            each("operator", compared, "{seconds:.0f} s"),
+            f"`get_df` and `to_csv`: {each('by_hand', compared, '{seconds:.0f} s')}; of its processor's time {ratios}",
+        ),
+        (
+            f"peak memory over an empty task, {_listed([f'{count:,}' for count in sizes])} ids",
+            each("operator", sizes, "{mib:.0f} MiB"),
+            f"by hand {each('by_hand', compared, '{mib:,.0f} MiB')}",
+        ),
+    ]
+
+
 def _hours(hours: float) -> str:
     return f"{hours:.0f} h" if hours >= 2 else f"{hours * 60:.0f} min"
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def _listed(numbers: Sequence[int | str]) -> str:
     *first, last = map(str, numbers)
     return f"{', '.join(first)} or {last}"
 
@@ -253,5 +278,6 @@ ROWS = {
     "bulk": _bulk,
     "quota": _quota,
     "filters": _filters,
+    "audiences": _audiences,
     "first_minute": _first_minute,
 }

@@ -1,0 +1,144 @@
+"""What keeps a wrong query from becoming an audience: decided before anything is uploaded or sent. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.inputs import kind_of, type_of
+from airflow_provider_moengage.client.limits import DAY, FILE_SEGMENTS, LIMITS, least_seconds
+
+MODES = ("replace", "add", "remove")
+
+USERS_A_DAY = 2_000_000
+"""How many users a workspace may upload a day, as published."""
+
+LEAST_URL_SECONDS = 3_600
+"""MoEngage fetches a file later, and a failed download again."""
+
+MOST_URL_SECONDS = 604_800
+"""S3 and Google Cloud Storage sign for a week at most."""
+
+
+def check_options(
+    *, mode: Any, min_rows: Any, max_change: Any, max_users: Any, keep_staged_file: Any, dry_run: Any
+) -> None:
+    """
+    Check what an operator was told of the guards.
+
+    :param mode: what is to be done with the users.
+    :param min_rows: the least number of values.
+    :param max_change: by what share their number may differ from the last run's.
+    :param max_users: the most users that a run may upload.
+    :param keep_staged_file: whether the file is left where it is.
+    :param dry_run: whether nothing is to be changed.
+    :raises InvalidInputError: when one of them is none that can be used.
+    """
+    if mode not in MODES:
+        raise InvalidInputError(f'mode must be "replace", "add" or "remove", not {kind_of(mode)}.')
+    for name, value, least in (("min_rows", min_rows, 0), ("max_users", max_users, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InvalidInputError(f"{name} must be a whole number, {least} or more, not {kind_of(value)}.")
+    is_number = isinstance(max_change, (int, float)) and not isinstance(max_change, bool) and math.isfinite(max_change)
+    if max_change is not None and not (is_number and max_change >= 0):
+        raise InvalidInputError(
+            "max_change must be a share such as 0.5 for half as many more or fewer, or None for any number, not "
+            f"{kind_of(max_change)}."
+        )
+    for name, value in (("keep_staged_file", keep_staged_file), ("dry_run", dry_run)):
+        if not isinstance(value, bool):
+            raise InvalidInputError(f"{name} must be True or False, not {type_of(value)}.")
+
+
+def url_seconds_of(url_expires_in: Any) -> int:
+    """
+    Check for how long an address is to be good.
+
+    :param url_expires_in: what the caller gave: seconds, or a timedelta.
+    :return: whole seconds.
+    :raises InvalidInputError: when MoEngage may come too late for it, or storage does not sign for so long.
+    """
+    seconds = url_expires_in.total_seconds() if isinstance(url_expires_in, timedelta) else url_expires_in
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not is_number or not LEAST_URL_SECONDS <= seconds <= MOST_URL_SECONDS:
+        raise InvalidInputError(
+            f"url_expires_in must be from {LEAST_URL_SECONDS:,} seconds, since MoEngage fetches a file some time after "
+            f"the call, to {MOST_URL_SECONDS:,}, since storage signs for a week at most; or such a timedelta; not "
+            f"{kind_of(url_expires_in)}."
+        )
+    return int(seconds)
+
+
+def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: float | None, name: str) -> None:
+    """
+    Compare the number of values with what was expected.
+
+    :param rows: how many there are.
+    :param min_rows: the least.
+    :param before: how many the last run had; None when that is not known.
+    :param max_change: by what share they may differ; None for any.
+    :param name: the segment's name.
+    :raises InvalidInputError: when there are too few, or too many more or fewer.
+    """
+    whose = f"The segment {shown(name)} is as it was: nothing was uploaded or sent."
+    if rows < min_rows:
+        raise InvalidInputError(
+            f"There are {rows:,} values to write, and min_rows is {min_rows:,}. {whose} Look at what the source has "
+            "now; if so few are right, lower min_rows."
+        )
+    if not before or max_change is None or abs(rows - before) <= max_change * before:
+        return
+    raise InvalidInputError(
+        f"There are {rows:,} values to write, and the last run had {before:,}: a difference of "
+        f"{abs(rows - before) / before:.0%}, and max_change is {max_change:.0%}. {whose} If the number is right, run "
+        "the task once with a larger max_change, or with None."
+    )
+
+
+def check_quota(rows: int, files: int, *, max_users: int, deferrable: bool) -> None:
+    """
+    Find out before the first call whether a day's quota holds what is to be sent.
+
+    :param rows: how many users.
+    :param files: in how many files, a call each.
+    :param max_users: the most users.
+    :param deferrable: whether the task can wait without its worker slot.
+    :raises InvalidInputError: when it does not; the message says what to do.
+    """
+    if rows > max_users:
+        raise InvalidInputError(
+            f"There are {rows:,} values to write, and max_users is {max_users:,}: MoEngage takes {USERS_A_DAY:,} users "
+            "a day of a workspace. Nothing was uploaded or sent. Let the query select fewer, or add the others on "
+            'another day with mode="add"; raise max_users if your contract has another limit.'
+        )
+    hour, day = LIMITS[FILE_SEGMENTS]
+    if files > day.calls:
+        raise InvalidInputError(
+            f"The values need {files:,} files of 150 MB, a call each, and MoEngage takes {day.calls} such calls within "
+            f"{DAY / 3_600:.0f} hours. Nothing was uploaded or sent. Let the query select fewer."
+        )
+    if files > hour.calls and not deferrable:
+        hours = math.ceil(least_seconds(files, LIMITS[FILE_SEGMENTS]) / 3_600)
+        raise InvalidInputError(
+            f"The values need {files:,} files of 150 MB, a call each, and MoEngage takes {hour.calls} such calls an "
+            f"hour: at least {hours} h. Nothing was uploaded or sent. Set deferrable=True, which holds no worker slot "
+            "meanwhile."
+        )
+
+
+def rows_before(xcom: Any, *, name: str, mode: str) -> int | None:
+    """
+    Read how many values the last run had.
+
+    :param xcom: what that run has returned, or anything.
+    :param name: the segment of this run: the number of another one says nothing.
+    :param mode: what is done with the users, likewise.
+    :return: the number; None when the XCom does not tell it.
+    """
+    if not isinstance(xcom, Mapping) or (xcom.get("cs_name"), xcom.get("mode")) != (name, mode):
+        return None
+    rows = xcom.get("rows_written")
+    return rows if isinstance(rows, int) and not isinstance(rows, bool) else None
