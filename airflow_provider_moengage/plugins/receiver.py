@@ -48,8 +48,9 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
     """
 
     def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(status, reason)
         self.status = status
+        self.reason = reason
 
 
 class Receiver:
@@ -73,7 +74,7 @@ class Receiver:
             await self._take(scope, receive)
             status, reason = 200, "recorded"
         except Refusal as refusal:
-            status, reason = refusal.status, str(refusal)
+            status, reason = refusal.status, refusal.reason
             _log.warning("MoEngage callback refused (%s): %s", status, reason)
         except Exception as error:  # noqa: BLE001 - whatever fails here, the API server goes on, and MoEngage hears of it
             # Without its words, which may be those of a statement with all its values.
