@@ -119,8 +119,8 @@ class ListSegmentsOperator(MoEngageOperator):
         :raises InvalidInputError: when a criterion cannot be used.
         :raises MoEngageError: when MoEngage has not listed them.
         """
-        from airflow_provider_moengage.segments.criteria import criteria_of
         from airflow_provider_moengage.segments.selection import select
+        from airflow_provider_moengage.segments.selection_criteria import criteria_of
 
         values = {criterion: getattr(self, criterion) for criterion in _CRITERIA}
         criteria = criteria_of(now=pendulum.now("UTC"), **values)

@@ -15,7 +15,6 @@ from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.segments.callbacks import (
-    MOST_BYTES,
     PATH,
     RefusedCallbackError,
     Ticket,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_MOST_BYTES = 16 * 1024
 _SECONDS_FOR_A_BODY = 10.0
 # Callbacks at a time that may have the database work for them: it is there for others.
 _AT_ONCE = 4
@@ -145,15 +145,15 @@ def _ticket_in(token: str) -> Ticket:
 
 
 async def _body_of(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    too_long = Refusal(413, f"A callback has {MOST_BYTES:,} bytes at most.")
+    too_long = Refusal(413, f"A callback has {_MOST_BYTES:,} bytes at most.")
     length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or len(length) > 10 or int(length) > MOST_BYTES:
+    if not length.isdigit() or len(length) > 10 or int(length) > _MOST_BYTES:
         raise too_long
     try:
         body = await asyncio.wait_for(_read(receive), _SECONDS_FOR_A_BODY)
     except asyncio.TimeoutError:
         raise Refusal(408, "The body did not come.") from None
-    if len(body) > MOST_BYTES:
+    if len(body) > _MOST_BYTES:
         raise too_long
     return body
 
@@ -161,7 +161,7 @@ async def _body_of(headers: dict[bytes, bytes], receive: Receive) -> bytes:
 async def _read(receive: Receive) -> bytes:
     """Read the body, no further than it may be."""
     body = bytearray()
-    while len(body) <= MOST_BYTES:
+    while len(body) <= _MOST_BYTES:
         message = await receive()
         if message["type"] != "http.request":
             raise Refusal(400, "The body broke off.")

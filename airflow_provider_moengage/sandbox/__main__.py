@@ -18,8 +18,8 @@ from typing import get_args
 from airflow_provider_moengage.sandbox.demo import demo_segments
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
 from airflow_provider_moengage.sandbox.faults import FaultKind
-from airflow_provider_moengage.sandbox.guard import is_loopback
 from airflow_provider_moengage.sandbox.limits import ResetStyle
+from airflow_provider_moengage.sandbox.local_access import is_loopback
 from airflow_provider_moengage.sandbox.sandbox import Sandbox
 
 _ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]

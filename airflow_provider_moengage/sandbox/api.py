@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_provider_moengage.sandbox import errors, rules
+from airflow_provider_moengage.sandbox import definition_rules, errors
 from airflow_provider_moengage.sandbox.errors import ApiError
 from airflow_provider_moengage.sandbox.file_calls import FileCalls
 from airflow_provider_moengage.sandbox.http_messages import (
@@ -25,10 +25,10 @@ from airflow_provider_moengage.sandbox.json_body import parse_object
 from airflow_provider_moengage.sandbox.segment import is_object_id
 
 if TYPE_CHECKING:
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
     from airflow_provider_moengage.sandbox.dialects import Dialect
     from airflow_provider_moengage.sandbox.file_segments import FileAction, FileSegments
     from airflow_provider_moengage.sandbox.limits import Endpoint, RateLimits, Usage
-    from airflow_provider_moengage.sandbox.rules import JsonObject
     from airflow_provider_moengage.sandbox.workspace import Workspace
 
 Operation = Callable[[Request], Answer]
@@ -234,10 +234,10 @@ class SegmentsApi:
 
     def _create(self, request: Request) -> Answer:
         fields = self._json_object(request)
-        name = rules.check_name(fields.get("name"), forbidden_pass=self._workspace.drops_forbidden_names)
+        name = definition_rules.check_name(fields.get("name"), forbidden_pass=self._workspace.drops_forbidden_names)
         included, excluded = _filter_groups(fields)
         answer = segment_answer(201, self._workspace.create(name, included, excluded_filters=excluded))
-        problem = rules.name_problem(name)
+        problem = definition_rules.name_problem(name)
         return replace(answer, explanation=f"No segment was made: name {problem}.") if problem else answer
 
     def _update(self, segment_id: str, request: Request) -> Answer:
@@ -246,7 +246,7 @@ class SegmentsApi:
         data = self._workspace.update(
             segment_id,
             included,
-            name=rules.check_name(fields["name"]) if "name" in fields else None,
+            name=definition_rules.check_name(fields["name"]) if "name" in fields else None,
             updated_by=_optional_text(fields, "updated_by"),
             excluded_filters=excluded,
         )
@@ -290,10 +290,10 @@ def _basic_credentials(request: Request) -> tuple[str, str]:
 
 
 def _filter_groups(fields: JsonObject) -> tuple[JsonObject, JsonObject | None]:
-    included = rules.check_group(fields.get("included_filters"))
+    included = definition_rules.check_group(fields.get("included_filters"))
     if "excluded_filters" not in fields:
         return included, None
-    return included, rules.check_group(fields["excluded_filters"], "excluded_filters", may_be_empty=True)
+    return included, definition_rules.check_group(fields["excluded_filters"], "excluded_filters", may_be_empty=True)
 
 
 def _optional_text(fields: JsonObject, key: str) -> str | None:

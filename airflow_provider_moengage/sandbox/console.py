@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 from airflow_provider_moengage.sandbox import page
 from airflow_provider_moengage.sandbox.control import PREFIX, Control
 from airflow_provider_moengage.sandbox.errors import ApiError
-from airflow_provider_moengage.sandbox.guard import check_local, check_same_site
 from airflow_provider_moengage.sandbox.http_messages import Answer, Request, json_answer
+from airflow_provider_moengage.sandbox.local_access import check_local, check_same_site
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.clock import AdvancingClock

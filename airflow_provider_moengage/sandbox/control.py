@@ -15,10 +15,10 @@ from airflow_provider_moengage.sandbox.seeding import arguments_of, duration_of
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.clock import AdvancingClock
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
     from airflow_provider_moengage.sandbox.faults import FaultQueue
     from airflow_provider_moengage.sandbox.file_segments import FileSegments
     from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
-    from airflow_provider_moengage.sandbox.rules import JsonObject
     from airflow_provider_moengage.sandbox.workspace import Workspace
 
 PREFIX = "/_sandbox/"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_moengage.sandbox.clock import Clock, utc_now
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.rules import JsonObject
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
 
 
 def demo_segments(clock: Clock = utc_now) -> list[JsonObject]:

@@ -10,7 +10,7 @@ from airflow_provider_moengage.sandbox.event_filters import UNCOUNTED
 from airflow_provider_moengage.sandbox.filter_parts import is_given
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.rules import Definition, JsonObject
+    from airflow_provider_moengage.sandbox.definition_rules import Definition, JsonObject
 
 
 def describe(definition: Definition) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_moengage.sandbox import rules
+from airflow_provider_moengage.sandbox import definition_rules
 from airflow_provider_moengage.sandbox.audience_file import ATTRIBUTE_TYPES
 from airflow_provider_moengage.sandbox.file_segments import FileAction, Order
-from airflow_provider_moengage.sandbox.guard import is_loopback
 from airflow_provider_moengage.sandbox.http_messages import Answer, Request, json_answer
+from airflow_provider_moengage.sandbox.local_access import is_loopback
 
 if TYPE_CHECKING:
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
     from airflow_provider_moengage.sandbox.dialects import Dialect
     from airflow_provider_moengage.sandbox.file_segments import FileSegments
-    from airflow_provider_moengage.sandbox.rules import JsonObject
     from airflow_provider_moengage.sandbox.workspace import Workspace
 
 FILE_SEGMENT_PATH = "/v2/custom-segments/file-segment"
@@ -63,7 +63,7 @@ class FileCalls:
             raise self._dialect.invalid_v2(f"attribute_type must be one of {', '.join(ATTRIBUTE_TYPES)}")
         self._check_emails(fields.get("emails"))
         if action == "create":
-            segment = self._workspace.create_file(rules.check_name(name), self._days(fields))
+            segment = self._workspace.create_file(definition_rules.check_name(name), self._days(fields))
         else:
             segment = self._find(name, fields)
         self._files.accept(order, segment)

@@ -15,7 +15,7 @@ from airflow_provider_moengage.sandbox.clock import Clock, as_api_time, as_utc
 from airflow_provider_moengage.sandbox.loopback_http import DownloadError, TooLargeError, fetch, post
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.rules import JsonObject
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
     from airflow_provider_moengage.sandbox.workspace import Workspace
 
 MAX_FILE_BYTES = 150_000_000

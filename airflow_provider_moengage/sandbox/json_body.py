@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.rules import JsonObject
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
 
 MAX_JSON_DEPTH = 100
 """Far more than any filter has, far less than what would exhaust the stack of a thread."""

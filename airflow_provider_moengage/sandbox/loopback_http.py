@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_moengage.sandbox.guard import is_loopback
+from airflow_provider_moengage.sandbox.local_access import is_loopback
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.rules import JsonObject
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
 
 SECONDS = 10.0
 """How long a connection may be silent."""

@@ -13,19 +13,19 @@ from airflow_provider_moengage.sandbox.api import Credentials, SegmentsApi
 from airflow_provider_moengage.sandbox.clock import AdvancingClock, Clock, utc_now
 from airflow_provider_moengage.sandbox.console import Console
 from airflow_provider_moengage.sandbox.dialects import DIALECTS
+from airflow_provider_moengage.sandbox.dispatch import SandboxDispatcher
 from airflow_provider_moengage.sandbox.faults import Fault, FaultKind, FaultQueue
 from airflow_provider_moengage.sandbox.file_segments import FileSegments
 from airflow_provider_moengage.sandbox.journal import Journal, RecordedRequest
 from airflow_provider_moengage.sandbox.limits import DOCUMENTED_LIMITS, RateLimits, ResetStyle
 from airflow_provider_moengage.sandbox.server import Log, SandboxServer
-from airflow_provider_moengage.sandbox.service import SandboxService
 from airflow_provider_moengage.sandbox.state import read_state, write_state
 from airflow_provider_moengage.sandbox.workspace import Workspace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from airflow_provider_moengage.sandbox.rules import JsonObject
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
     from airflow_provider_moengage.sandbox.seeding import Age, SegmentKind
 
 DialectName = Literal["seeds", "today"]
@@ -91,7 +91,7 @@ class Sandbox:
         self._limits = RateLimits(self._clock, DOCUMENTED_LIMITS if rate_limits else {}, reset=reset)
         self._journal = Journal()
         self._faults = FaultQueue()
-        self._service = SandboxService(
+        self._service = SandboxDispatcher(
             SegmentsApi(self._workspace, self._credentials, self._dialect, files=self._files, limits=self._limits),
             Console(
                 self._dialect.name,

@@ -10,10 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from airflow_provider_moengage.sandbox.clock import as_utc
+from airflow_provider_moengage.sandbox.definition_rules import (
+    Definition,
+    JsonObject,
+    checked_definition,
+    kept_definition,
+)
 from airflow_provider_moengage.sandbox.descriptions import describe
 from airflow_provider_moengage.sandbox.errors import ApiError
 from airflow_provider_moengage.sandbox.json_body import MAX_JSON_DEPTH, depth_exceeds
-from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, checked_definition, kept_definition
 from airflow_provider_moengage.sandbox.segment import FILE_TYPE, FILTER_TYPE, Segment, is_object_id, new_id
 
 SegmentKind = Literal["filter", "file"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_moengage.sandbox.clock import as_api_time
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.rules import Definition, JsonObject
+    from airflow_provider_moengage.sandbox.definition_rules import Definition, JsonObject
 
 ARCHIVE_SHOWN_FOR = timedelta(days=180)
 FILE_USERS_KEPT_FOR = timedelta(days=30)

@@ -15,7 +15,7 @@ from airflow_provider_moengage.sandbox.clock import MAX_AHEAD
 from airflow_provider_moengage.sandbox.json_body import MAX_JSON_DEPTH, parse_object
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.rules import JsonObject
+    from airflow_provider_moengage.sandbox.definition_rules import JsonObject
 
 FORMAT = "moengage-sandbox-state"
 VERSION = 1

@@ -13,7 +13,7 @@ from airflow_provider_moengage.sandbox.descriptions import describe
 from airflow_provider_moengage.sandbox.limits import MAX_ACTIVE_SEGMENTS
 
 if TYPE_CHECKING:
-    from airflow_provider_moengage.sandbox.rules import Definition
+    from airflow_provider_moengage.sandbox.definition_rules import Definition
     from airflow_provider_moengage.sandbox.segment import Segment
 
 

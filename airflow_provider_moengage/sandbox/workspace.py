@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_moengage.sandbox import errors, rules
+from airflow_provider_moengage.sandbox import definition_rules, errors
 from airflow_provider_moengage.sandbox.clock import MAX_AHEAD, Clock, utc_now
+from airflow_provider_moengage.sandbox.definition_rules import Definition, JsonObject, ReferencedSegment
 from airflow_provider_moengage.sandbox.descriptions import describe
-from airflow_provider_moengage.sandbox.rules import Definition, JsonObject, ReferencedSegment
 from airflow_provider_moengage.sandbox.seeding import make_segment, segment_of_shown
 from airflow_provider_moengage.sandbox.segment import FILE_TYPE, FILTER_TYPE, Segment, new_id
 from airflow_provider_moengage.sandbox.store import SegmentStore
@@ -138,9 +138,9 @@ class Workspace(SegmentStore):
         :return: the segment in full.
         :raises ApiError: 400, 403, 404, 409, 412 or 413, as the API documents.
         """
-        definition = rules.checked_definition(included_filters, excluded_filters)
+        definition = definition_rules.checked_definition(included_filters, excluded_filters)
         if name is not None:
-            rules.check_name(name)
+            definition_rules.check_name(name)
         with self._lock:
             segment = self._by_id(segment_id)
             if segment is None:
@@ -172,8 +172,8 @@ class Workspace(SegmentStore):
         :return: the segment in full.
         :raises ApiError: 400, 409, 413, or 429 when the workspace is full.
         """
-        rules.check_name(name, forbidden_pass=self.drops_forbidden_names)
-        definition = rules.checked_definition(included_filters, excluded_filters)
+        definition_rules.check_name(name, forbidden_pass=self.drops_forbidden_names)
+        definition = definition_rules.checked_definition(included_filters, excluded_filters)
         with self._lock:
             self._check_name_is_free(name)
             self._check_definition(definition)
@@ -189,7 +189,7 @@ class Workspace(SegmentStore):
                 description=describe(definition),
                 definition=definition,
             )
-            if rules.name_problem(name) is None:
+            if definition_rules.name_problem(name) is None:
                 self._keep(segment)
                 self._record_change(segment)
             return segment.detail()
@@ -353,7 +353,7 @@ class Workspace(SegmentStore):
             raise errors.name_exists(name)
 
     def _check_definition(self, definition: Definition, own_id: str | None = None) -> None:
-        rules.check_limits(definition, self._resolve, own_id=own_id)
+        definition_rules.check_limits(definition, self._resolve, own_id=own_id)
         now = self._now()
         defined = self._defined.get(definition.canonical, ())
         same = [segment for segment in defined if segment.id != own_id and segment.is_shown(now)]

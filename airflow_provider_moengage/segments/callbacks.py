@@ -23,9 +23,6 @@ from airflow_provider_moengage.client.inputs import type_of
 PATH = "/moengage/callback"
 """Where the receiver is, below the public address of the API server or of a relay."""
 
-MOST_BYTES = 16 * 1024
-"""How long the body of a callback may be."""
-
 SECONDS_VALID = 7 * 24 * 3_600
 """How long a token is valid: longer than any task waits."""
 
@@ -265,8 +262,6 @@ def read_body(body: bytes) -> Outcome:
     :return: what it says; of fields that are not published nothing is kept, nor of ``db_name``.
     :raises RefusedCallbackError: when no callback is like this; the message names the field.
     """
-    if len(body) > MOST_BYTES:
-        raise RefusedCallbackError("The body is too long.")
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow_provider_moengage.client.inputs import kind_of
-from airflow_provider_moengage.segments.criteria import (
+from airflow_provider_moengage.segments.selection_criteria import (
     Criteria,
     format_moment,
     hints_of_name,

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import pendulum
 
-from airflow_provider_moengage.segments.criteria import Criteria
 from airflow_provider_moengage.segments.selection import ListedSegment, select
+from airflow_provider_moengage.segments.selection_criteria import Criteria
 
 # The clocks of Airflow and of MoEngage differ, and MoEngage may cut a time of creation to whole seconds.
 _CLOCK_DIFFERENCE = timedelta(minutes=1)

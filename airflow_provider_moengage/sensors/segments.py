@@ -257,7 +257,7 @@ class SegmentExistsSensor(MoEngageSensor):
 
     def _say_what_is_odd(self, context: Context) -> None:
         """Warn of a name that no segment has, and of an interval that spends the limits. Once, whatever the mode."""
-        from airflow_provider_moengage.segments.criteria import hints_of_name
+        from airflow_provider_moengage.segments.selection_criteria import hints_of_name
         from airflow_provider_moengage.triggers.intervals import call_of, warning_of
 
         hints = hints_of_name(self.name) if isinstance(self.name, str) and self.segment_id is None else []

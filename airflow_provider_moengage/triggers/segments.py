@@ -206,7 +206,7 @@ class SegmentCreatedTrigger(SharedListTrigger):
         :return: the class's path and its arguments, names only.
         :raises InvalidInputError: when an argument cannot work.
         """
-        from airflow_provider_moengage.segments.criteria import check_pattern
+        from airflow_provider_moengage.segments.selection_criteria import check_pattern
 
         check_pattern("name_pattern", self.name_pattern)
         if not isinstance(self.poll_interval, (int, float)) or not self.poll_interval > 0:

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.attribute_filters import OPERATORS, Takes
+from airflow_provider_moengage.sandbox.definition_rules import Definition
 from airflow_provider_moengage.sandbox.descriptions import describe
 from airflow_provider_moengage.sandbox.filter_language import problems_of
-from airflow_provider_moengage.sandbox.rules import Definition
 from tests.sandbox.calling import Caller, group, nested
 
 FIRST = "included_filters.filters[0]"

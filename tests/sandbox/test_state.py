@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage.sandbox import Sandbox
+from airflow_provider_moengage.sandbox.definition_rules import name_problem
 from airflow_provider_moengage.sandbox.demo import demo_segments
 from airflow_provider_moengage.sandbox.json_body import MAX_JSON_DEPTH
-from airflow_provider_moengage.sandbox.rules import name_problem
 from airflow_provider_moengage.sandbox.state import replace_file
 from tests.sandbox.calling import MovableClock, action, attribute, group, nested, wait_until
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.segments.callbacks import (
-    MOST_BYTES,
     FileRequest,
     RefusedCallbackError,
     Ticket,
@@ -152,9 +151,7 @@ class TestBody:
         with pytest.raises(RefusedCallbackError, match=sentence):
             read_fields({**FILLED, **wrong})
 
-    @pytest.mark.parametrize(
-        "body", [b"", b"{", b"[1]", b"null", b"\xff", b"[" * 9_000, b"{}" + b" " * MOST_BYTES, b"1" * 9_000]
-    )
+    @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"null", b"\xff", b"[" * 9_000, b"1" * 9_000])
     def test_no_callback(self, body):
         with pytest.raises(RefusedCallbackError):
             read_body(body)

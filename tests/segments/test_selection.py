@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from airflow_provider_moengage.client.errors import InvalidInputError, MoEngageError
-from airflow_provider_moengage.segments.criteria import check_pattern, criteria_of
 from airflow_provider_moengage.segments.pendulum_copies import _copies_keep_weeks
 from airflow_provider_moengage.segments.selection import MOST_ROWS, select
+from airflow_provider_moengage.segments.selection_criteria import check_pattern, criteria_of
 from tests.any_values import ANY_CHARACTERS, ANYTHING, JSON_VALUES, TREACHEROUS_TEXTS, Case, cases, many, outcome_of
 
 NOW = pendulum.datetime(2026, 5, 31, 12)

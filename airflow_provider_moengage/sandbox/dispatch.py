@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.sandbox.faults import Fault, FaultQueue
 
 
-class SandboxService:
+class SandboxDispatcher:
     """
     Answers the requests that a server reads. No sockets.
 

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from airflow_provider_moengage.sandbox.errors import ApiError
-from airflow_provider_moengage.sandbox.rules import (
+from airflow_provider_moengage.sandbox.definition_rules import (
     MAX_QUERY_LENGTH,
     Definition,
     check_limits,
     checked_definition,
     expanded_length,
 )
+from airflow_provider_moengage.sandbox.errors import ApiError
 from tests.sandbox.calling import attribute, group, nested
 
 COMPACT = '{"filter_operator":"and","filters":[{"data_type":"bool","filter_type":"user_attributes","name":"é"}]}'
