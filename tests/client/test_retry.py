@@ -357,9 +357,12 @@ HEADERS = st.fixed_dictionaries(
 )
 METHODS = st.sampled_from(["GET", "PATCH", "PUT", "POST", "DELETE", "get", "LOCK"])
 FAILURES = st.one_of(
-    st.builds(Failure, METHODS, status=st.integers(100, 999), headers=HEADERS, is_workspace_full=st.booleans()),
-    st.builds(Failure, METHODS, error=st.sampled_from(NEVER_SENT + PERHAPS_CARRIED_OUT + HOPELESS_ERRORS)),
-)
+    st.tuples(METHODS, st.integers(100, 999), HEADERS, st.none(), st.booleans()),
+    st.tuples(
+        *(METHODS, st.none(), st.just({})),
+        *(st.sampled_from(NEVER_SENT + PERHAPS_CARRIED_OUT + HOPELESS_ERRORS), st.just(False)),
+    ),
+).map(Failure._make)
 
 
 @settings(max_examples=1_000, deadline=None)
