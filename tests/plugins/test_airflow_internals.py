@@ -14,7 +14,6 @@ from sqlalchemy import delete, false, select, update
 
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.segments.callbacks import FileRequest
-from tests.support import UNKNOWN_ID
 
 pytestmark = [
     pytest.mark.skipif(Version(version("apache-airflow")) < Version("3"), reason="callbacks need Airflow 3"),
@@ -22,16 +21,18 @@ pytestmark = [
 ]
 
 DAG_ID = "expects_a_callback"
+# Of which no other test knows: another's DAG may wait for the same asset in the same database.
+SEGMENT_ID = "63d8cec0c085939e6c1acb01"
 OUTCOME = {"status": 201, "request_id": "r", "segment_name": "vip", "values_found": 3}
-EXTRA = {"action": "ready", "segment_id": UNKNOWN_ID, "values_found": 3}
-URI = f"moengage://SANDBOXWORKSPACE/segments/{UNKNOWN_ID}"
+EXTRA = {"action": "ready", "segment_id": SEGMENT_ID, "values_found": 3}
+URI = f"moengage://SANDBOXWORKSPACE/segments/{SEGMENT_ID}"
 NONCES = ("a" * 32, "b" * 32)
 
 
 @pytest.fixture
 def requests(run_dag):
     """Two requests of a task instance that expects their callbacks; its DAG waits for the segment, too."""
-    asset = create_asset(workspace_id="SANDBOXWORKSPACE", segment_id=UNKNOWN_ID)
+    asset = create_asset(workspace_id="SANDBOXWORKSPACE", segment_id=SEGMENT_ID)
     with DAG(DAG_ID, schedule=[asset], start_date=pendulum.datetime(2026, 1, 1)) as dag:
 
         @task
@@ -153,6 +154,6 @@ def test_what_no_task_expects_changes_nothing(requests):
 
 
 def test_a_segment_that_no_dag_mentions_has_no_event(requests):
-    assert record(requests[0], "moengage://ANOTHER/segments/" + UNKNOWN_ID) == "recorded"
+    assert record(requests[0], "moengage://ANOTHER/segments/" + SEGMENT_ID) == "recorded"
     assert record(requests[1], None) == "recorded"
     assert events() == []
