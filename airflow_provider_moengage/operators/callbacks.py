@@ -14,16 +14,14 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator
 from airflow_provider_moengage.operators.templating import check_durations
+from airflow_provider_moengage.segments.callback_token import SECONDS_VALID, Ticket, token_of
 from airflow_provider_moengage.segments.callbacks import (
     PATH,
-    SECONDS_VALID,
     FileRequest,
     Outcome,
     RefusedCallbackError,
-    Ticket,
     never_called_back,
     read_xcom,
-    token_of,
 )
 
 if TYPE_CHECKING:

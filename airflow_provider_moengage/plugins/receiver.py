@@ -14,15 +14,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.segments.callbacks import (
-    PATH,
-    RefusedCallbackError,
-    Ticket,
-    event_of,
-    is_signed_with,
-    read_body,
-    ticket_of,
-)
+from airflow_provider_moengage.segments.callback_token import Ticket, is_signed_with, ticket_of
+from airflow_provider_moengage.segments.callbacks import PATH, RefusedCallbackError, event_of, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -115,7 +108,7 @@ def _record(token: str, ticket: Ticket, body: bytes) -> str:
     except RefusedCallbackError as error:
         raise Refusal(400, str(error)) from None
     uri = _asset_uri(connection.login, ticket.segment_id)
-    return record_callback(ticket.request, outcome.as_json(), uri, event_of(outcome, ticket))
+    return record_callback(ticket.request, outcome.as_json(), uri, event_of(outcome, ticket.segment_id))
 
 
 def _asset_uri(workspace_id: str | None, segment_id: str | None) -> str | None:

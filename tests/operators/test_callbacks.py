@@ -20,7 +20,8 @@ from airflow_provider_moengage.operators.file_segments import (
     CreateFileSegmentOperator,
     ReplaceUsersOperator,
 )
-from airflow_provider_moengage.segments.callbacks import FileRequest, is_signed_with, ticket_of
+from airflow_provider_moengage.segments.callback_token import is_signed_with, ticket_of
+from airflow_provider_moengage.segments.callbacks import FileRequest
 from airflow_provider_moengage.sensors.file_segments import FileSegmentReadySensor
 from tests.file_server import file_server
 from tests.receiving import running_receiver

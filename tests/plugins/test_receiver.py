@@ -13,7 +13,8 @@ import pytest
 import requests
 from packaging.version import Version
 
-from airflow_provider_moengage.segments.callbacks import FileRequest, Ticket, token_of
+from airflow_provider_moengage.segments.callback_token import Ticket, token_of
+from airflow_provider_moengage.segments.callbacks import FileRequest
 from tests.support import UNKNOWN_ID
 
 if Version(version("apache-airflow")) < Version("3"):

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from airflow_provider_moengage.sandbox import Sandbox
-from airflow_provider_moengage.segments.callbacks import SECONDS_VALID, FileRequest, Ticket, ticket_of, token_of
+from airflow_provider_moengage.segments.callback_token import SECONDS_VALID, Ticket, ticket_of, token_of
+from airflow_provider_moengage.segments.callbacks import FileRequest
 from demo.standalone import SECONDS_TO_RUN
 from tests.file_server import FileServer, file_server
 from tests.system import left_behind
