@@ -112,7 +112,7 @@ class FileRequest:
 def _no_request(text: Any) -> InvalidInputError:
     return InvalidInputError(
         "request must be what an operator for file segments gives as its XCom request, such as "
-        f'fill.output["request"], and not another {type_of(text)}. It is there when callback_url is "airflow".'
+        f'fill.output["request"], not {type_of(text)}. An operator gives it when its callback_url is "airflow".'
     )
 
 
