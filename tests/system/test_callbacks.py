@@ -66,7 +66,7 @@ def test_callbacks(airflow: RealAirflow, sandbox: Sandbox, files: FileServer) ->
         addresses = [request.json["callback_url"] for request in sandbox.requests if request.method in ("POST", "PUT")]
         for address in addresses:
             assert post(address, values_found=9) == 200
-        assert refused(addresses[0]) == [403, 403, 404, 403, 413, 400, 405]
+        assert refused(addresses[0]) == [403, 403, 403, 403, 413, 400, 405]
         assert recorded(airflow) == before
         log = airflow.text("GET", f"dags/callbacks/dagRuns/{run}/taskInstances/failing/logs/1?full_content=true")
         assert "File download failed." in log
