@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from importlib.metadata import version
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,7 @@ from packaging.version import Version
 from sqlalchemy import select
 
 from airflow_provider_moengage.assets.segments import create_asset
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.operators.file_segments import (
     AddUsersOperator,
     CreateFileSegmentOperator,
@@ -249,7 +251,9 @@ class TestTheRequest:
         ],
     )
     def test_what_cannot_work_is_not_sent(self, sandbox, wrong, sentence):
-        assert sentence in refusal_of(replace(**wrong), {"ti": Ti()})
+        with pytest.raises(AirflowFailException, match=re.escape(sentence)) as caught:
+            replace(**wrong).execute({"ti": Ti()})
+        assert isinstance(caught.value.__cause__, InvalidInputError)
         assert sandbox.requests == []
 
     def test_several_calls_are_all_waited_for(self, sandbox):
@@ -305,7 +309,6 @@ def test_who_has_set_wait_alone_reads_of_wait(sandbox, monkeypatch, dry_run):
 
 @needs_airflow_3
 def test_this_machine_is_for_the_sandbox_only(monkeypatch):
-    from airflow_provider_moengage.client.errors import InvalidInputError
     from airflow_provider_moengage.operators.callbacks import callback_address
 
     monkeypatch.setenv("AIRFLOW__MOENGAGE__RECEIVE_CALLBACKS", "True")
