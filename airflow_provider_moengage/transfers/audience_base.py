@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.errors import DuplicateNameError, InvalidInputError, shown
 from airflow_provider_moengage.operators.base import LEFT_OUT, LONGEST_DEFERRAL
 from airflow_provider_moengage.operators.callbacks import mask_in_logs
 from airflow_provider_moengage.operators.file_base import FileOperator
@@ -115,18 +115,6 @@ class AudienceOperator(FileOperator):
         self._checkpoint.clear()
         return found
 
-    def take_callbacks(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """
-        Carry on after the trigger has waited for the callbacks.
-
-        :param context: the task's context.
-        :param event: what it has found.
-        :return: as :meth:`call_api`.
-        """
-        found = super().take_callbacks(context, event)
-        self._checkpoint_of(context).clear()
-        return found
-
     def finish(self, context: Context, answer: dict[str, Any], outcomes: list[Outcome]) -> dict[str, Any]:
         """
         Delete the files: MoEngage has fetched them.
@@ -138,11 +126,19 @@ class AudienceOperator(FileOperator):
         """
 
         def own_files() -> list[str]:
-            # After a deferral nothing is open.
-            self._open_staging()
+            self._open_staging()  # which it is not after a deferral
             return [uri.rpartition("/")[2] for uri in answer["staged_files"]]
 
+        # First of all: a try that comes after this one must not look for files that are gone.
+        self._checkpoint_of(context).clear()
         self._delete(own_files)
+        found = sum(outcome.values_found or 0 for outcome in outcomes)
+        if found != answer["rows_written"]:
+            log_lines.warn(
+                self.log,
+                f"MoEngage has found {found:,} values in the files, and {answer['rows_written']:,} were written: the "
+                "audience is not the whole one. Ask MoEngage's support with the request_id.",
+            )
         return super().finish(context, answer, outcomes)
 
     def find_target(self, client: MoEngageClient) -> Target:
@@ -231,7 +227,15 @@ class AudienceOperator(FileOperator):
     def _checkpoint_of(self, context: Context) -> AudienceCheckpoint:
         from airflow_provider_moengage.segments.audience_checkpoint import AudienceCheckpoint
 
-        asked = (self.source, self.staging, self.name, self.attribute_name, self.attribute_type, self.mode)
+        asked = (
+            self.source,
+            self.moengage_conn_id,
+            self.staging,
+            self.name,
+            self.attribute_name,
+            self.attribute_type,
+            self.mode,
+        )
         max_tries = getattr(context.get("ti"), "max_tries", None)
         return AudienceCheckpoint(context.get("task_state_store"), self.log, asked, max_tries)
 
@@ -263,16 +267,20 @@ class AudienceOperator(FileOperator):
 
     def _load(self) -> StagedAudience | None:
         staged = self._checkpoint.load(time.time() + self._staging.url_seconds, self.progress)
-        if staged is not None:
-            if self.calls_back_to_airflow() and not self.progress:
-                # Airflow has forgotten to whom the callbacks of an earlier try belong: each call is made once more.
-                staged.sent = []
-            self.log.info(
-                "%s values are staged already; %d of %d calls are made.",
-                f"{sum(staged.rows):,}",
-                len(staged.sent),
-                len(staged.files),
-            )
+        if staged is None:
+            return None
+        if self.calls_back_to_airflow() and not self.progress:
+            # Airflow has forgotten to whom the callbacks of an earlier try belong: each call is made once more.
+            staged.sent = []
+        if not self._staging.holds(staged.files[len(staged.sent) :]):
+            self.log.warning("What an earlier try has staged is not there any more: it is staged anew.")
+            return None
+        self.log.info(
+            "%s values are staged already; %d of %d calls are made.",
+            f"{sum(staged.rows):,}",
+            len(staged.sent),
+            len(staged.files),
+        )
         return staged
 
     def _stage(self) -> StagedAudience | None:
@@ -342,7 +350,17 @@ class AudienceOperator(FileOperator):
         fields = {**self.file_fields(staged.segment_id), "segment_id": staged.segment_id}
         if number == 0 and staged.segment_id is None:
             del fields["segment_id"]
-            answer = client.create_file_segment(self.name, **fields, expiry_days=self.expiry_days)
+            try:
+                answer = client.create_file_segment(self.name, **fields, expiry_days=self.expiry_days)
+            except DuplicateNameError as error:
+                # It was made after it was looked for, and before the call.
+                if error.existing_segment_id is None:
+                    raise
+                made = find_by_name(client, self.name)
+                self.refuse_filter_segment(made)
+                staged.segment_id = str(made["id"])
+                self._send(client, staged, number)
+                return
             action, what = "create", "fills"
         elif number == 0 and self.mode == "replace":
             answer = client.replace_users(self.name, **fields)
