@@ -14,16 +14,14 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator
 from airflow_provider_moengage.operators.templating import check_durations
+from airflow_provider_moengage.segments.callback_token import SECONDS_VALID, Ticket, token_of
 from airflow_provider_moengage.segments.callbacks import (
     PATH,
-    SECONDS_VALID,
     FileRequest,
     Outcome,
     RefusedCallbackError,
-    Ticket,
     never_called_back,
     read_xcom,
-    token_of,
 )
 
 if TYPE_CHECKING:
@@ -36,39 +34,33 @@ _SECTION = "moengage"
 _MARGIN = timedelta(minutes=10)
 
 
-def check_receiver() -> None:
-    """
-    Refuse an Airflow that no callback can come to.
-
-    :raises InvalidInputError: before Airflow 3.
-    """
-    if not AIRFLOW_V_3_0_PLUS:
-        raise InvalidInputError(
-            'callback_url="airflow" needs Airflow 3: nothing of an older one takes the callback. Give another '
-            "callback_url, or emails."
-        )
-
-
-def callback_address(moengage_url: str) -> str:
+def callback_address(moengage_url: str, *, for_wait: bool = False) -> str:
     """
     Tell where MoEngage is to post callbacks for this Airflow.
 
     :param moengage_url: the address of MoEngage's API: to one on this machine, which the sandbox is, this machine may
         be named as well.
+    :param for_wait: whether ``wait`` is all that was set, which the messages name then instead of ``callback_url``.
     :return: the address, without a token.
-    :raises InvalidInputError: when it is not known, or none that MoEngage may be given.
+    :raises InvalidInputError: when it is not known, or none that MoEngage may be given; and before Airflow 3.
     """
     from airflow_provider_moengage.client.urls import is_loopback
 
-    check_receiver()
+    if not AIRFLOW_V_3_0_PLUS:
+        needs = "wait=True needs Airflow 3" if for_wait else 'callback_url="airflow" needs Airflow 3'
+        raise InvalidInputError(
+            f"{needs}: nothing of an older one takes the callback. Give another callback_url and no wait, or emails."
+        )
     option, base = f"[{_SECTION}] callback_base_url", conf.get(_SECTION, "callback_base_url", fallback="")
     if not base and conf.getboolean(_SECTION, "receive_callbacks", fallback=False):
         option, base = "[api] base_url", conf.get("api", "base_url", fallback="")
     if not base:
+        needs = 'callback_url="airflow" needs to know where MoEngage reaches Airflow'
+        if for_wait:
+            needs = "wait=True needs to know where MoEngage reaches Airflow"
         raise InvalidInputError(
-            'callback_url="airflow" needs to know where MoEngage reaches Airflow. Set [moengage] receive_callbacks to '
-            "True and [api] base_url to the public address of the API server, or [moengage] callback_base_url to that "
-            "of a relay: for the API server and for the workers alike."
+            f"{needs}. Set [moengage] receive_callbacks to True and [api] base_url to the public address of the API "
+            "server, for the API server and for the workers alike; or [moengage] callback_base_url to that of a relay."
         )
     try:
         parts = urlsplit(base)
@@ -197,11 +189,11 @@ class CallbackOperator(OneSegmentOperator):
         """
         return self.callback_url == _TO_AIRFLOW or (self.wait is True and self.callback_url is None)
 
-    def check_waiting(self) -> None:
+    def check_callback(self) -> None:
         """
-        Check what was given for the wait.
+        Check what was given for the callback and the wait, before anything is done. A dry run needs no task instance.
 
-        :raises InvalidInputError: when it cannot be used.
+        :raises InvalidInputError: when it cannot be used, or nothing runs here that a callback could be for.
         """
         if not isinstance(self.wait, bool):
             raise InvalidInputError(f"wait must be True or False, not {type(self.wait).__name__}.")
@@ -215,6 +207,21 @@ class CallbackOperator(OneSegmentOperator):
         ):
             if not isinstance(value, (int, float)) or not value > 0:
                 raise InvalidInputError(f"{parameter} must be more than 0 seconds.")
+        if self.calls_back_to_airflow() and self._ti is None and not self.is_dry_run:
+            given = "wait=True" if self.callback_url is None else 'callback_url="airflow"'
+            raise InvalidInputError(
+                f"{given} is for a task that Airflow runs: there is no task instance, and nothing was done. In a test, "
+                "give execute() a context with a ti, or run the DAG."
+            )
+
+    def receiver_address(self) -> str:
+        """
+        Tell where MoEngage is to post callbacks for this Airflow.
+
+        :return: the address, without a token.
+        :raises InvalidInputError: when no callback can come to this Airflow.
+        """
+        return callback_address(self.hook.client.base_url, for_wait=self.callback_url is None)
 
     def _wait_seconds(self) -> Any:
         """Give how long to wait; Airflow does not bound a deferral by execution_timeout itself."""
@@ -231,14 +238,10 @@ class CallbackOperator(OneSegmentOperator):
         :return: the address, with a token.
         :raises InvalidInputError: when no callback can come to this Airflow.
         """
-        if self._ti is None:
-            raise InvalidInputError(
-                'callback_url="airflow" is for a task that Airflow runs: there is no task instance.'
-            )
         ti = self._ti
         self._request = FileRequest.new(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         ticket = Ticket(self._request, self.moengage_conn_id, segment_id, int(time.time()) + SECONDS_VALID)
-        address = callback_address(self.hook.client.base_url)
+        address = self.receiver_address()
         key = self.hook.get_connection(self.moengage_conn_id).password
         address = f"{address}?token={token_of(ticket, key or '')}"
         mask_in_logs(address)

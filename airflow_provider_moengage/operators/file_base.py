@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.operators.base import LEFT_OUT
-from airflow_provider_moengage.operators.callbacks import CallbackOperator, callback_address, mask_in_logs
+from airflow_provider_moengage.operators.callbacks import CallbackOperator, mask_in_logs
 from airflow_provider_moengage.segments import log_lines
 from airflow_provider_moengage.segments.log_lines import short
 
@@ -96,9 +96,9 @@ class FileOperator(CallbackOperator):
         from airflow_provider_moengage.client.file_inputs import file_body
 
         file_url, callback_url = (self._address(field) for field in _ADDRESSES)
-        self.check_waiting()
+        self.check_callback()
         if self.calls_back_to_airflow():
-            callback_url = callback_address(self.hook.client.base_url)
+            callback_url = self.receiver_address()
         for address in (file_url, callback_url):
             if isinstance(address, str):
                 mask_in_logs(address)

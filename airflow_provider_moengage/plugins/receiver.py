@@ -14,15 +14,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.segments.callbacks import (
-    PATH,
-    RefusedCallbackError,
-    Ticket,
-    event_of,
-    is_signed_with,
-    read_body,
-    ticket_of,
-)
+from airflow_provider_moengage.segments.callback_token import Ticket, is_signed_with, ticket_of
+from airflow_provider_moengage.segments.callbacks import PATH, RefusedCallbackError, event_of, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -30,6 +23,9 @@ if TYPE_CHECKING:
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+# All that anybody hears who has no genuine token: not whether a connection is there, nor of which type it is.
+_NOT_GENUINE = "The token is not genuine."
 
 _log = logging.getLogger(__name__)
 
@@ -45,12 +41,14 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 
     :param status: its HTTP status.
     :param reason: a sentence, which shows nothing of what came.
+    :param for_log: another one for the log, where the answer is not to say why.
     """
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(status, reason)
+    def __init__(self, status: int, reason: str, for_log: str | None = None) -> None:
+        super().__init__(status, reason, for_log)
         self.status = status
         self.reason = reason
+        self.for_log = for_log or reason
 
 
 class Receiver:
@@ -75,7 +73,7 @@ class Receiver:
             status, reason = 200, "recorded"
         except Refusal as refusal:
             status, reason = refusal.status, refusal.reason
-            _log.warning("MoEngage callback refused (%s): %s", status, reason)
+            _log.warning("MoEngage callback refused (%s): %s", status, refusal.for_log)
         except Exception as error:  # noqa: BLE001 - whatever fails here, the API server goes on, and MoEngage hears of it
             # Without its words, which may be those of a statement with all its values.
             status, reason = 503, "It could not be recorded."
@@ -106,16 +104,18 @@ def _record(token: str, ticket: Ticket, body: bytes) -> str:
     try:
         connection = BaseHook.get_connection(ticket.moengage_conn_id)
     except AirflowNotFoundException:
-        raise Refusal(404, "The API server has no such connection.") from None
+        raise Refusal(403, _NOT_GENUINE, "The API server has no connection of the id that the token names.") from None
     # The password of a connection of another type signs nothing here: it may be one that many know.
-    if connection.conn_type != MoEngageHook.conn_type or not is_signed_with(token, connection.password):
-        raise Refusal(403, "The token is not genuine.")
+    if connection.conn_type != MoEngageHook.conn_type:
+        raise Refusal(403, _NOT_GENUINE, "The connection that the token names is none of MoEngage.")
+    if not is_signed_with(token, connection.password):
+        raise Refusal(403, _NOT_GENUINE, "The token is not signed with the password that its connection has here.")
     try:
         outcome = read_body(body)
     except RefusedCallbackError as error:
         raise Refusal(400, str(error)) from None
     uri = _asset_uri(connection.login, ticket.segment_id)
-    return record_callback(ticket.request, outcome.as_json(), uri, event_of(outcome, ticket))
+    return record_callback(ticket.request, outcome.as_json(), uri, event_of(outcome, ticket.segment_id))
 
 
 def _asset_uri(workspace_id: str | None, segment_id: str | None) -> str | None:

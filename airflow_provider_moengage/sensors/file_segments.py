@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, PokeReturnValue, conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.operators.templating import check_durations
 from airflow_provider_moengage.sensors.segments import MoEngageSensor
 
@@ -35,7 +37,8 @@ class FileSegmentReadySensor(MoEngageSensor):
     and nothing else, ``never_fail`` skips everything.
 
     :param request: which request: ``fill.output["request"]`` for the operator ``fill``, or
-        ``"{{ ti.xcom_pull('fill', key='request') }}"``. (templated)
+        ``"{{ ti.xcom_pull('fill', key='request') }}"``. The operator must have ``callback_url="airflow"``: without it
+        there is no such XCom, and Airflow says ``with key="request" is not found``. (templated)
     :param deferrable: wait in the triggerer, without a worker slot; the default is Airflow's
         ``[operators] default_deferrable``.
     :param poke_interval: seconds (or a timedelta) between two looks.
@@ -117,12 +120,14 @@ class FileSegmentReadySensor(MoEngageSensor):
         raise AirflowException(f"FileSegmentReadyTrigger sent an event that this version does not know: {event!r}")
 
     def _request(self) -> FileRequest:
-        from airflow_provider_moengage.operators.callbacks import check_receiver
         from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
         from airflow_provider_moengage.segments.callbacks import FileRequest
 
         with no_retry_for_permanent_errors():
-            check_receiver()
+            if not AIRFLOW_V_3_0_PLUS:
+                raise InvalidInputError(
+                    "FileSegmentReadySensor needs Airflow 3: nothing of an older one takes callbacks."
+                )
             self._check_given()
             return FileRequest.from_text(self.request)
 

@@ -16,13 +16,8 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
-from airflow_provider_moengage.segments.callbacks import (
-    RefusedCallbackError,
-    event_of,
-    is_signed_with,
-    read_body,
-    ticket_of,
-)
+from airflow_provider_moengage.segments.callback_token import is_signed_with, ticket_of
+from airflow_provider_moengage.segments.callbacks import RefusedCallbackError, event_of, read_body
 
 SECONDS = 10
 
@@ -68,7 +63,7 @@ def take(token: str, body: bytes) -> None:
     found = call("GET", f"/assets?{urlencode({'uri_pattern': uri})}") or {"assets": []}
     for asset in found["assets"]:
         if asset["uri"] == uri:
-            call("POST", "/assets/events", {"asset_id": asset["id"], "extra": event_of(outcome, ticket)})
+            call("POST", "/assets/events", {"asset_id": asset["id"], "extra": event_of(outcome, ticket.segment_id)})
 
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from importlib.metadata import version
 from urllib.parse import parse_qs, urlsplit
@@ -15,13 +16,16 @@ from packaging.version import Version
 from sqlalchemy import select
 
 from airflow_provider_moengage.assets.segments import create_asset
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.operators.file_segments import (
     AddUsersOperator,
     CreateFileSegmentOperator,
     ReplaceUsersOperator,
 )
-from airflow_provider_moengage.segments.callbacks import FileRequest, is_signed_with, ticket_of
+from airflow_provider_moengage.segments.callback_token import is_signed_with, ticket_of
+from airflow_provider_moengage.segments.callbacks import FileRequest
 from airflow_provider_moengage.sensors.file_segments import FileSegmentReadySensor
+from airflow_provider_moengage.transfers.local_file_to_segment import LocalFileToFileSegmentOperator
 from tests.file_server import file_server
 from tests.receiving import running_receiver
 from tests.support import new_dag
@@ -32,6 +36,7 @@ needs_airflow_3 = pytest.mark.skipif(
 COUNTS = {"values_found": 3, "values_processed": 3, "user_count": 3}
 FILE = {"attribute_name": "ID", "attribute_type": "string"}
 ELSEWHERE = "https://files.example.com/ids"
+WAITS = {"wait": True, "callback_url": None}
 
 
 class Ti:
@@ -205,6 +210,29 @@ class TestTheRequest:
         ti = Ti()
         assert replace(dry_run=True, wait=True).execute({"ti": ti})["dry_run"]
         assert ti.xcoms == {}
+        # Nor does it need a task instance.
+        assert replace(dry_run=True, wait=True).execute({})["dry_run"]
+
+    @pytest.mark.parametrize(
+        ("given", "named"),
+        [({}, 'callback_url="airflow"'), ({"wait": True}, 'callback_url="airflow"'), (WAITS, "wait=True")],
+    )
+    def test_without_a_task_instance_nothing_is_done(self, sandbox, given, named):
+        said = refusal_of(replace(**given), {})
+        assert said.startswith(f"{named} is for a task that Airflow runs: there is no task instance")
+        assert sandbox.requests == []
+
+    def test_a_transfer_without_a_task_instance_stages_nothing(self, sandbox, tmp_path):
+        ids, staging = tmp_path / "ids.csv", tmp_path / "staging"
+        ids.write_text("u-1")
+        staging.mkdir()
+        address = {"staging": staging.as_uri(), "public_url": "http://127.0.0.1:9"}
+        operator = LocalFileToFileSegmentOperator(
+            task_id="fill", path=str(ids), name="new", expiry_days=1, wait=True, **address, **FILE
+        )
+        assert refusal_of(operator, {}).startswith("wait=True is for a task that Airflow runs")
+        assert list(staging.rglob("*")) == []
+        assert sandbox.requests == []
 
     def test_a_call_that_was_refused_is_not_waited_for(self, sandbox):
         sandbox.add_segment(name="vip", kind="file")
@@ -225,7 +253,9 @@ class TestTheRequest:
         ],
     )
     def test_what_cannot_work_is_not_sent(self, sandbox, wrong, sentence):
-        assert sentence in refusal_of(replace(**wrong), {"ti": Ti()})
+        with pytest.raises(AirflowFailException, match=re.escape(sentence)) as caught:
+            replace(**wrong).execute({"ti": Ti()})
+        assert isinstance(caught.value.__cause__, InvalidInputError)
         assert sandbox.requests == []
 
     def test_several_calls_are_all_waited_for(self, sandbox):
@@ -270,8 +300,17 @@ def test_an_address_that_cannot_work(sandbox, monkeypatch, environment, sentence
 
 
 @needs_airflow_3
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_who_has_set_wait_alone_reads_of_wait(sandbox, monkeypatch, dry_run):
+    """In a dry run, too: it tells what the task would do, which is to fail."""
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")
+    said = refusal_of(replace(**WAITS, dry_run=dry_run), {"ti": Ti()})
+    assert said.startswith("wait=True needs to know where MoEngage reaches Airflow. Set [moengage] receive_callbacks")
+    assert sandbox.requests == []
+
+
+@needs_airflow_3
 def test_this_machine_is_for_the_sandbox_only(monkeypatch):
-    from airflow_provider_moengage.client.errors import InvalidInputError
     from airflow_provider_moengage.operators.callbacks import callback_address
 
     monkeypatch.setenv("AIRFLOW__MOENGAGE__RECEIVE_CALLBACKS", "True")
@@ -283,6 +322,9 @@ def test_this_machine_is_for_the_sandbox_only(monkeypatch):
 
 @pytest.mark.skipif(Version(version("apache-airflow")) >= Version("3"), reason="of Airflow 2")
 def test_airflow_2_says_that_it_cannot(sandbox):
-    assert "needs Airflow 3" in refusal_of(replace(), {"ti": Ti()})
+    assert 'callback_url="airflow" needs Airflow 3' in refusal_of(replace(), {"ti": Ti()})
+    assert "wait=True needs Airflow 3" in refusal_of(replace(**WAITS), {"ti": Ti()})
     request = FileRequest.new("dag", "run", "task", -1).as_text()
-    assert "needs Airflow 3" in refusal_of(FileSegmentReadySensor(task_id="wait", request=request), {"ti": Ti()})
+    assert "FileSegmentReadySensor needs Airflow 3" in refusal_of(
+        FileSegmentReadySensor(task_id="wait", request=request), {"ti": Ti()}
+    )

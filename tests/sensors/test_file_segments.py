@@ -98,7 +98,19 @@ def test_what_the_trigger_may_say(event, error):
         resume(never_fail=True)
 
 
-@pytest.mark.parametrize("request_given", ["fill", "", "{}", 7, {"dag_id": "a"}, "None"])
-def test_no_request(request_given):
-    with pytest.raises(AirflowFailException, match=r"request must be what an operator for file segments gives"):
-        sensor(request=request_given).execute({"ti": Ti()})
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("fill", "not str of length 4"),
+        ("", "not an empty str"),
+        ("{}", "not str of length 2"),
+        (7, "not int"),
+        ({"dag_id": "a"}, "not dict of length 1"),
+        ("None", "not str of length 4"),
+        (None, "not nothing"),
+    ],
+)
+def test_no_request(given, named):
+    with pytest.raises(AirflowFailException, match=r"request must be what an operator for file segments gives") as said:
+        sensor(request=given).execute({"ti": Ti()})
+    assert f", {named}. An operator gives it when its callback_url is" in str(said.value)

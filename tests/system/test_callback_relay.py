@@ -8,7 +8,8 @@ import runpy
 import pytest
 import requests
 
-from airflow_provider_moengage.segments.callbacks import FileRequest, Ticket, token_of
+from airflow_provider_moengage.segments.callback_token import Ticket, token_of
+from airflow_provider_moengage.segments.callbacks import FileRequest
 from demo.standalone import REPOSITORY, SECONDS_TO_RUN
 from tests.system.dags.known_to_tests import CALLBACK_WORKSPACE, FILLED_ID, RELAYED_NONCE
 from tests.system.real_airflow import RealAirflow
