@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
@@ -118,6 +119,35 @@ class FileOperator(CallbackOperator):
                 f"The segment {shown(str(segment.get('name')))} ({segment.get('id')}) is a filter segment, which takes "
                 "no file. Nothing was sent. Name a file segment, or change its filters with UpdateSegmentOperator."
             )
+
+    def warn_of_expiry(self, segment: dict[str, Any], expiry_days: Any) -> None:
+        """
+        Warn of a segment that is so old that MoEngage may have archived it: no answer shows whether it has.
+
+        :param segment: what MoEngage shows of it.
+        :param expiry_days: after how many days, as far as this task knows; None where it does not.
+        """
+        from airflow_provider_moengage.client.file_inputs import check_expiry_days
+
+        if expiry_days is None:
+            return
+        days = check_expiry_days(expiry_days)
+        try:
+            created = datetime.fromisoformat(str(segment.get("created_time")))
+        except ValueError:
+            return
+        if created.tzinfo is None:
+            created = created.replace(tzinfo=timezone.utc)
+        # Compared as an age: no calendar goes on for as long as a number of days may be.
+        if (datetime.now(timezone.utc) - created) // timedelta(days=1) < days:
+            return
+        log_lines.warn(
+            self.log,
+            f"The segment {short(str(segment.get('name')))} was created at {segment.get('created_time')}, and "
+            f"expiry_days is {days}: MoEngage may have archived it meanwhile, which its API does not show, and a file "
+            "for an archived segment reaches nobody. To replace its users does not make it last longer. Unarchive it "
+            "with UnarchiveSegmentOperator; if it was made to last longer, set expiry_days to that.",
+        )
 
     def replace_all(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
         """

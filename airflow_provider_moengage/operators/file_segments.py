@@ -114,6 +114,7 @@ class CreateFileSegmentOperator(FileOperator):
             taken.existing_segment_name, taken.existing_segment_id = self.name, str(found.get("id"))
             raise self._with_way_out(taken)
         self.refuse_filter_segment(found)
+        self.warn_of_expiry(found, self.expiry_days)
         return Target(self.name, str(found.get("id")), found)
 
     def action_on(self, target: Target) -> str:

@@ -174,6 +174,7 @@ class AudienceOperator(FileOperator):
         found = client.find_segment(name=self.name) if self.mode == "replace" else find_by_name(client, self.name)
         if found is not None:
             self.refuse_filter_segment(found)
+            self.warn_of_expiry(found, self.expiry_days)
             return Target(self.name, str(found.get("id")), found)
         if self.expiry_days is None:
             raise InvalidInputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
@@ -75,6 +76,14 @@ class TestCreate:
         assert answer["cs_id"] == segment["id"]
         assert sandbox.requests[-1].path == f"{PATH}/replace"
         assert calls(sandbox) == ["GET", "PUT"]
+
+    @pytest.mark.parametrize(("days", "warns"), [(30, True), ("365", False)])
+    def test_it_may_be_archived_already(self, sandbox, capfd, caplog, days, warns):
+        caplog.set_level("INFO")
+        sandbox.add_segment(name="vip", kind="file", created_time=datetime.now(timezone.utc) - timedelta(days=31))
+        create(if_exists="replace", expiry_days=days).execute({})
+        said = "".join(capfd.readouterr()) + caplog.text
+        assert ("Unarchive it with UnarchiveSegmentOperator" in said) is warns
 
     def test_a_lost_answer(self, sandbox):
         sandbox.fail_next(method="POST", fault="lost-answer")

@@ -216,6 +216,18 @@ def test_a_filter_segment_takes_no_file(sandbox, warehouse, transfer):
     assert calls(sandbox) == []
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_segment_that_moengage_may_have_archived_is_warned_of(sandbox, warehouse, transfer, log, dry_run):
+    """No answer shows whether it has: what this task knows is when it was created, and for how many days."""
+    sandbox.add_segment(name="vip", kind="file", created_time=pendulum.now("UTC").subtract(days=31))
+    warehouse.fill(IDS)
+    assert transfer(dry_run=dry_run).execute({})
+    assert "Unarchive it with UnarchiveSegmentOperator" in log()
+    for arguments in ({"expiry_days": 365}, {"expiry_days": None}):
+        assert transfer(dry_run=dry_run, **arguments).execute({})
+        assert "UnarchiveSegmentOperator" not in log()
+
+
 @pytest.mark.parametrize(
     "sql",
     ["select id from users;", "select id from users; -- all\n", "/* all */ select id from users where id <> '%s;'"],
