@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+import traceback
 import types
 from datetime import timedelta
 from pathlib import Path
@@ -23,12 +25,15 @@ from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import ServerError
 from airflow_provider_moengage.segments import audience_file
 from airflow_provider_moengage.transfers import audience_base
+from airflow_provider_moengage.transfers.query import RowsNotReadError
 from airflow_provider_moengage.transfers.staging import Staging
 from tests.support import UNKNOWN_ID, new_dag
 from tests.transfers.conftest import Store
 
 PATH = "/v2/custom-segments/file-segment"
 IDS = ["u-1", "u-2", "u-3"]
+# Not as it stands here in the source, lines of which a traceback has.
+WORDS = "-".join(["do", "not", "show"])
 
 
 def calls(sandbox):
@@ -518,6 +523,56 @@ def test_what_the_database_cannot_compute_is_not_shown(sandbox, warehouse, trans
     said = refusal_of(transfer())
     assert "could not compute a row of the query (DataError, SQLSTATE 22P02)" in said
     assert "show" not in said + log()
+
+
+@pytest.mark.parametrize("row", [0, 5_000])
+def test_what_sqlite_cannot_decode_is_not_shown(sandbox, warehouse, served, transfer, log, row):
+    """Its driver calls that an OperationalError, as it does a lost disk."""
+    values = [f"u-{number}" for number in range(row)]
+    warehouse.fill([*values, b"do-not-show\xff"])
+    said = refusal_of(transfer(sql="select cast(id as text) as id from users"))
+    assert "could not compute a row of the query (OperationalError)" in said
+    assert "show" not in said + log()
+    assert (calls(sandbox), served.files) == ([], [])
+
+
+class ProgrammingError(Exception):
+    """As Snowflake's driver raises."""
+
+    sqlstate = "22018"
+
+
+def test_an_error_of_the_query_about_a_value_is_not_shown(sandbox, transfer, monkeypatch, log):
+    def execute(_):
+        raise ProgrammingError("Numeric value 'do-not-show' is not recognized")
+
+    cursor = types.SimpleNamespace(execute=execute, close=lambda: None)
+    monkeypatch.setattr("airflow_provider_moengage.transfers.query._cursor_of", lambda _: cursor)
+    said = refusal_of(transfer())
+    assert "could not compute a row of the query (ProgrammingError, SQLSTATE 22018)" in said
+    assert "show" not in said + log()
+
+
+def test_whatever_a_driver_says_while_rows_are_fetched_is_not_shown_and_tried_again(
+    sandbox, warehouse, transfer, monkeypatch, log
+):
+    class Gone(Exception):
+        sqlstate = WORDS
+
+    def read(*_):
+        raise Gone(WORDS)
+
+    monkeypatch.setattr("airflow_provider_moengage.transfers.query._column_of", read)
+    warehouse.fill(IDS)
+    with pytest.raises(RowsNotReadError, match=r"while the rows of the query were read \(Gone\)") as caught:
+        transfer().execute({})
+    assert WORDS not in "".join(traceback.format_exception(caught.value)) + log()
+    assert caught.value.__context__ is None
+
+
+def test_what_is_wrong_with_the_query_is_shown(sandbox, transfer):
+    with pytest.raises(sqlite3.OperationalError, match="no such table: orders"):
+        transfer(sql="select id from orders").execute({})
 
 
 def test_without_the_extra(sandbox, transfer, monkeypatch):
