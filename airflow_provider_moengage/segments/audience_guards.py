@@ -23,6 +23,10 @@ MOST_URL_SECONDS = 604_800
 """S3 and Google Cloud Storage sign for a week at most."""
 
 
+# Ten times as many more. What is larger is meant in percent, and would guard against nothing.
+_MOST_CHANGE = 10
+
+
 def check_options(
     *, mode: Any, min_rows: Any, max_change: Any, max_users: Any, keep_staged_file: Any, dry_run: Any
 ) -> None:
@@ -43,10 +47,10 @@ def check_options(
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InvalidInputError(f"{name} must be a whole number, {least} or more, not {kind_of(value)}.")
     is_number = isinstance(max_change, (int, float)) and not isinstance(max_change, bool) and math.isfinite(max_change)
-    if max_change is not None and not (is_number and max_change >= 0):
+    if max_change is not None and not (is_number and 0 <= max_change <= _MOST_CHANGE):
         raise InvalidInputError(
-            "max_change must be a share such as 0.5 for half as many more or fewer, or None for any number, not "
-            f"{kind_of(max_change)}."
+            f"max_change must be a share from 0 to {_MOST_CHANGE}, such as 0.5 for 50 percent more or fewer, or None for "
+            f"any number, not {kind_of(max_change)}."
         )
     for name, value in (("keep_staged_file", keep_staged_file), ("dry_run", dry_run)):
         if not isinstance(value, bool):
@@ -131,14 +135,15 @@ def check_quota(rows: int, files: int, *, max_users: int, deferrable: bool) -> N
 
 def rows_before(xcom: Any, *, name: str, mode: str) -> int | None:
     """
-    Read how many values the last run had.
+    Read how many values the last run had that has sent any.
 
-    :param xcom: what that run has returned, or anything.
+    :param xcom: what the last run has returned, or anything. A dry run, and one without a value, say in it what they
+        were compared with themselves.
     :param name: the segment of this run: the number of another one says nothing.
     :param mode: what is done with the users, likewise.
     :return: the number; None when the XCom does not tell it.
     """
     if not isinstance(xcom, Mapping) or (xcom.get("cs_name"), xcom.get("mode")) != (name, mode):
         return None
-    rows = xcom.get("rows_written")
+    rows = xcom.get("last_rows_written" if xcom.get("calls") == [] else "rows_written")
     return rows if isinstance(rows, int) and not isinstance(rows, bool) else None

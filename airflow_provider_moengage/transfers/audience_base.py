@@ -72,8 +72,8 @@ class AudienceOperator(FileOperator):
         self.max_users = max_users
         self.url_expires_in = url_expires_in
         self.keep_staged_file = keep_staged_file
-        # What the last run has returned.
-        self._before: Any = None
+        # How many values the last run had that sent any.
+        self._rows_before: int | None = None
 
     @abstractmethod
     def check_source(self) -> None:
@@ -106,12 +106,18 @@ class AudienceOperator(FileOperator):
         :raises MoEngageError: when it is not done.
         """
         from airflow_provider_moengage.assets.segments import attach_change
+        from airflow_provider_moengage.segments.audience_guards import rows_before
 
         self._checkpoint = self._checkpoint_of(context)
-        self._before = self._last_xcom(context)
+        self._rows_before = rows_before(self._last_xcom(context), name=self.name, mode=self.mode)
         found = super().call_api(context)
-        if found.get("calls") == []:
+        if self.is_dry_run:
+            found = {**found, **self._as_xcom(found["segment_id"], None)}
+        elif not found["calls"]:
             attach_change(self.outlets, context, {"action": "none", "name": self.name})
+        if not found["calls"]:
+            # What the next run is to be compared with is no number of a run that has sent nothing.
+            found["last_rows_written"] = self._rows_before
         self._checkpoint.clear()
         return found
 
@@ -205,9 +211,10 @@ class AudienceOperator(FileOperator):
         :return: a sentence.
         """
         with TemporaryDirectory(prefix="moengage-audience-") as folder:
-            pieces, facts = self._read(Path(folder))
+            pieces, self._facts = self._read(Path(folder))
         files = "1 file" if len(pieces) == 1 else f"{len(pieces)} files"
-        return [f"{facts['rows_written']:,} values would be uploaded: {files}, {facts['bytes']:,} bytes."]
+        rows, size = self._facts["rows_written"], self._facts["bytes"]
+        return [f"{rows:,} values would be uploaded: {files}, {size:,} bytes."]
 
     def change_segment(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
         """
@@ -239,7 +246,7 @@ class AudienceOperator(FileOperator):
     def _last_xcom(self, context: Context) -> Any:
         """Look up what the last run of this task has returned: Airflow's state stores belong to one run."""
         ti = context.get("ti")
-        if ti is None or not hasattr(ti, "xcom_pull") or self.max_change is None:
+        if ti is None or not hasattr(ti, "xcom_pull"):
             return None
         return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
 
@@ -302,7 +309,7 @@ class AudienceOperator(FileOperator):
     def _read(self, folder: Path) -> tuple[list[Piece], dict[str, Any]]:
         """Read the values into files on this machine, and hold the guards against them."""
         from airflow_provider_moengage.segments.audience_file import MAX_FILE_BYTES, DistinctValues
-        from airflow_provider_moengage.segments.audience_guards import check_quota, check_rows, rows_before
+        from airflow_provider_moengage.segments.audience_guards import check_quota, check_rows
         from airflow_provider_moengage.segments.audience_values import ValueChecks
 
         checks, distinct = ValueChecks(self.attribute_type), DistinctValues(folder)
@@ -324,7 +331,7 @@ class AudienceOperator(FileOperator):
         )
         if checks.stripped:
             self.log.info("Blanks were taken off %s values.", f"{checks.stripped:,}")
-        before = rows_before(self._before, name=self.name, mode=self.mode)
+        before = self._rows_before
         if before is None and self.max_change is not None:
             self.log.info("How many values the last run had is not known: max_change has nothing to compare with.")
         check_rows(rows, min_rows=self.min_rows, before=before, max_change=self.max_change, name=self.name)

@@ -170,7 +170,11 @@ class TestWhatIsWritten:
 BAD_INPUT = {
     "mode": ({"mode": "upsert"}, 'mode must be "replace", "add" or "remove", not str (\'upsert\').'),
     "min_rows": ({"min_rows": "many"}, "min_rows must be a whole number, 0 or more"),
-    "max_change": ({"max_change": -1}, "max_change must be a share such as 0.5"),
+    "max_change": ({"max_change": -1}, "max_change must be a share from 0 to 10, such as 0.5"),
+    "max_change in percent": (
+        {"max_change": 30},
+        "0.5 for 50 percent more or fewer, or None for any number, not int (30).",
+    ),
     "max_users": ({"max_users": 0}, "max_users must be a whole number, 1 or more"),
     "keep_staged_file": ({"keep_staged_file": "no"}, "keep_staged_file must be True or False"),
     "dry_run": ({"dry_run": "no"}, "dry_run must be True or False"),
@@ -245,7 +249,10 @@ def test_how_people_write_a_query(sandbox, warehouse, served, transfer, sql):
 
 def before(rows, **changed):
     """What Airflow knows of the last run."""
-    xcom = {"cs_name": "vip", "mode": "replace", "rows_written": rows, **changed}
+    return run_after({"cs_name": "vip", "mode": "replace", "rows_written": rows, **changed})
+
+
+def run_after(xcom):
     return {"ti": types.SimpleNamespace(try_number=1, xcom_pull=lambda **_: xcom)}
 
 
@@ -279,6 +286,19 @@ class TestGuards:
     def test_a_number_that_says_nothing_of_this_one_or_is_near(self, sandbox, warehouse, transfer, context):
         warehouse.fill(IDS)
         assert transfer().execute(context)["rows_written"] == 3
+
+    @pytest.mark.parametrize("between", [{"dry_run": True}, {"min_rows": 0, "max_change": None}])
+    def test_a_run_that_has_sent_nothing_is_no_measure(self, sandbox, warehouse, transfer, between):
+        """What it was compared with itself is what the next one is compared with."""
+        last = before(3)["ti"].xcom_pull()
+        warehouse.fill(range(100) if "dry_run" in between else [])
+        for _ in range(2):
+            last = transfer(**{"max_change": None, **between}).execute(run_after(last))
+            assert (last["calls"], last["last_rows_written"]) == ([], 3)
+        warehouse.fill(range(100))
+        assert "There are 100 values to write, and the last run had 3" in refusal_of(transfer(), run_after(last))
+        warehouse.fill(IDS)
+        assert "last_rows_written" not in transfer().execute(run_after(last))
 
     def test_more_than_a_day_takes(self, sandbox, warehouse, served, transfer):
         warehouse.fill(IDS)
@@ -480,6 +500,10 @@ def test_a_dry_run(sandbox, warehouse, served, transfer, there):
     found = transfer(dry_run=True).execute({})
     assert found["action"] == ("replace" if there else "create")
     assert found["changes"] == ["3 values would be uploaded: 1 file, 11 bytes."]
+    # A task that reports on it finds what it finds after a run.
+    assert (found["cs_name"], found["cs_id"]) == ("vip", sandbox.segments[0]["id"] if there else None)
+    assert (found["rows_read"], found["rows_written"], found["left_out"]["duplicate"]) == (4, 3, 1)
+    assert (found["bytes"], found["calls"], found["staged_files"]) == (11, [], [])
     assert "min_rows is 4" in refusal_of(transfer(dry_run=True, min_rows=4))
     assert (calls(sandbox), served.files) == ([], [])
 
