@@ -178,6 +178,12 @@ class FileOperator(CallbackOperator):
             "emails": self.emails,
         }
 
+    def shown_file_url(self) -> str:
+        """Give the address of the file as it may be shown."""
+        from airflow_provider_moengage.client.file_inputs import masked_url
+
+        return masked_url(self._address("file_url"))
+
     def log_accepted(self, what: str, name: str | None) -> None:
         """
         Say what has become of the call, and keep which request it was. To be called after each accepted call.
@@ -185,12 +191,10 @@ class FileOperator(CallbackOperator):
         :param what: what the file does to the segment.
         :param name: the segment's name.
         """
-        from airflow_provider_moengage.client.file_inputs import masked_url
-
         self.record_accepted()
         log_lines.info(
             self.log,
-            f"MoEngage has accepted the file {masked_url(self._address('file_url'))}, which {what} the segment "
+            f"MoEngage has accepted the file {self.shown_file_url()}, which {what} the segment "
             f"{short(str(name))}. It fetches the file later, and tells only the callback_url and the emails how that "
             "went.",
         )

@@ -269,6 +269,10 @@ class AudienceOperator(FileOperator):
         self.file_url = self._staging.sign(name)
         mask_in_logs(self.file_url)
 
+    def shown_file_url(self) -> str:
+        """Give the folder alone: where nothing signs, whoever knows the file's name can fetch it."""
+        return f"{super().shown_file_url().rpartition('/')[0]}/***"
+
     def _load(self) -> StagedAudience | None:
         staged = self._checkpoint.load(time.time() + self._staging.url_seconds, self.progress)
         if staged is not None:

@@ -95,7 +95,7 @@ class Staging:
 
         :param file: the file.
         :param name: its name in the storage.
-        :raises OSError: when it did not come whole; and whatever the storage's library raises.
+        :raises OSError: when it did not come whole, without its name, which whoever fetches it has to know; and whatever the storage's library raises.
         """
         path, storage = self._folder / name, self._folder.fs
         if self._kind in _LOCAL:
@@ -103,7 +103,7 @@ class Staging:
         storage.put_file(str(file), path.path, **_IN_PIECES.get(self._kind, {}))
         size, arrived = file.stat().st_size, storage.info(path.path)["size"]
         if arrived != size:
-            raise OSError(f"{arrived:,} of the {size:,} bytes of {self.uri_of(name)} were uploaded.")
+            raise OSError(f"{arrived:,} of the {size:,} bytes of a file were uploaded to {self._folder}.")
 
     def sign(self, name: str) -> str:
         """

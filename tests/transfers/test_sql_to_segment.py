@@ -462,6 +462,15 @@ class TestRetries:
 
 
 class TestStagedFiles:
+    def test_the_log_has_no_address_that_leads_to_a_file(self, sandbox, warehouse, served, transfer, log):
+        """Where no storage signs, whoever knows the name can fetch it."""
+        warehouse.fill(IDS)
+        operator = transfer()
+        operator.execute({})
+        said = log()
+        assert f"{served.url}/{operator.dag_id}/sync/***" in said
+        assert served.files[0].name not in said
+
     @pytest.mark.parametrize("keep", [False, True])
     def test_a_run_deletes_what_nobody_can_fetch_any_more(self, sandbox, warehouse, served, transfer, keep, log):
         warehouse.fill(IDS)
