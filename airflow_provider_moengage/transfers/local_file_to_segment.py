@@ -114,7 +114,7 @@ class LocalFileToFileSegmentOperator(AudienceOperator):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 raise InvalidInputError(f"Row {number:,} is not UTF-8. Nothing was uploaded or sent.") from None
-            if number == 1 and text.strip() == self.attribute_name:
+            if number == 1 and text.strip().casefold() == self.attribute_name.strip().casefold():
                 raise InvalidInputError(
                     "Row 1 is the name of the attribute: the file must have no header. Nothing was uploaded or sent."
                 )

@@ -188,6 +188,10 @@ BAD_INPUT = {
     "an address for too long": ({"url_expires_in": timedelta(days=8)}, "url_expires_in must be from 3,600 seconds"),
     "an address for a truth": ({"url_expires_in": True}, "url_expires_in must be from 3,600 seconds"),
     "no scheme": ({"staging": "here/and/there"}, "staging has no scheme: give the URI of an object storage"),
+    "a path": ({"staging": "/tmp"}, "or of a folder on this machine, such as file:///tmp/audiences."),
+    "a machine": ({"staging": "file://tmp/a"}, "staging has 'tmp' where a file:// URI has the name of a machine"),
+    "no folder": ({"staging": "file:///nowhere/a"}, "There is no folder file:///nowhere/a, as far as this worker"),
+    "public_url without a scheme": ({"public_url": "files/a"}, "public_url has no scheme. Give an http(s) address"),
     "an unknown scheme": ({"staging": "nowhere://here"}, "staging has the scheme nowhere, which no installed provider"),
     "an unknown connection of the storage": (
         {"staging": "file://nobody@/tmp"},
