@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import kind_of, type_of
 from airflow_provider_moengage.client.limits import DAY, FILE_SEGMENTS, LIMITS, least_seconds
 
@@ -69,14 +69,25 @@ def url_seconds_of(url_expires_in: Any) -> int:
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if not is_number or not LEAST_URL_SECONDS <= seconds <= MOST_URL_SECONDS:
         raise InvalidInputError(
-            f"url_expires_in must be from {LEAST_URL_SECONDS:,} seconds, since MoEngage fetches a file some time after "
-            f"the call, to {MOST_URL_SECONDS:,}, since storage signs for a week at most; or such a timedelta; not "
-            f"{kind_of(url_expires_in)}."
+            f"url_expires_in must be from an hour to a week, in seconds ({LEAST_URL_SECONDS:,} to {MOST_URL_SECONDS:,}) "
+            "or as a timedelta: MoEngage fetches a file some time after the call, and storage signs for a week at "
+            f"most. It is {kind_of(url_expires_in)}."
         )
     return int(seconds)
 
 
-def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: float | None, name: str) -> None:
+def count_of(number: int, what: str = "value") -> str:
+    """
+    Count values, or other things.
+
+    :param number: how many.
+    :param what: what one is called.
+    :return: such as ``1 value`` and ``1,000 values``.
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: float | None) -> None:
     """
     Compare the number of values with what was expected.
 
@@ -84,21 +95,19 @@ def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: floa
     :param min_rows: the least.
     :param before: how many the last run had; None when that is not known.
     :param max_change: by what share they may differ; None for any.
-    :param name: the segment's name.
     :raises InvalidInputError: when there are too few, or too many more or fewer.
     """
-    whose = f"The segment {shown(name)} is as it was: nothing was uploaded or sent."
     if rows < min_rows:
         raise InvalidInputError(
-            f"There are {rows:,} values to write, and min_rows is {min_rows:,}. {whose} Look at what the source has "
-            "now; if so few are right, lower min_rows."
+            f"{_there_are(rows)} to write, and min_rows is {min_rows:,}. Nothing was uploaded or sent. Look at what the "
+            "source has now; if so few are right, lower min_rows."
         )
     if not before or max_change is None or abs(rows - before) <= max_change * before:
         return
     raise InvalidInputError(
-        f"There are {rows:,} values to write, and the last run had {before:,}: a difference of "
-        f"{abs(rows - before) / before:.0%}, and max_change is {max_change:.0%}. {whose} If the number is right, run "
-        "the task once with a larger max_change, or with None."
+        f"{_there_are(rows)} to write, and the last run had {before:,}: a difference of "
+        f"{abs(rows - before) / before:.0%}, and max_change is {max_change:.0%}. Nothing was uploaded or sent. If the "
+        "number is right, run the task once with a larger max_change, or with None."
     )
 
 
@@ -114,7 +123,7 @@ def check_quota(rows: int, files: int, *, max_users: int, deferrable: bool) -> N
     """
     if rows > max_users:
         raise InvalidInputError(
-            f"There are {rows:,} values to write, and max_users is {max_users:,}: MoEngage takes {USERS_A_DAY:,} users "
+            f"{_there_are(rows)} to write, and max_users is {max_users:,}: MoEngage takes {USERS_A_DAY:,} users "
             "a day of a workspace. Nothing was uploaded or sent. Let the query select fewer, or add the others on "
             'another day with mode="add"; raise max_users if your contract has another limit.'
         )
@@ -147,3 +156,7 @@ def rows_before(xcom: Any, *, name: str, mode: str) -> int | None:
         return None
     rows = xcom.get("last_rows_written" if xcom.get("calls") == [] else "rows_written")
     return rows if isinstance(rows, int) and not isinstance(rows, bool) else None
+
+
+def _there_are(rows: int) -> str:
+    return f"There {'is' if rows == 1 else 'are'} {count_of(rows)}"

@@ -17,7 +17,7 @@ from airflow_provider_moengage.operators.callbacks import mask_in_logs
 from airflow_provider_moengage.operators.file_base import FileOperator
 from airflow_provider_moengage.operators.one_segment import Target, find_by_name
 from airflow_provider_moengage.segments import log_lines
-from airflow_provider_moengage.segments.audience_guards import USERS_A_DAY
+from airflow_provider_moengage.segments.audience_guards import USERS_A_DAY, count_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -212,9 +212,8 @@ class AudienceOperator(FileOperator):
         """
         with TemporaryDirectory(prefix="moengage-audience-") as folder:
             pieces, self._facts = self._read(Path(folder))
-        files = "1 file" if len(pieces) == 1 else f"{len(pieces)} files"
         rows, size = self._facts["rows_written"], self._facts["bytes"]
-        return [f"{rows:,} values would be uploaded: {files}, {size:,} bytes."]
+        return [f"{count_of(rows)} would be uploaded: {count_of(len(pieces), 'file')}, {count_of(size, 'byte')}."]
 
     def change_segment(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
         """
@@ -226,7 +225,7 @@ class AudienceOperator(FileOperator):
         """
         staged = self._load()
         if staged is None:
-            staged = self._stage()
+            staged = self._stage(target)
         if staged is None:
             return self._as_xcom(target.segment_id, None)
         staged.segment_id = staged.segment_id or target.segment_id
@@ -280,14 +279,14 @@ class AudienceOperator(FileOperator):
                 # Airflow has forgotten to whom the callbacks of an earlier try belong: each call is made once more.
                 staged.sent = []
             self.log.info(
-                "%s values are staged already; %d of %d calls are made.",
-                f"{sum(staged.rows):,}",
+                "%s: staged already; %d of %d calls are made.",
+                count_of(sum(staged.rows)),
                 len(staged.sent),
                 len(staged.files),
             )
         return staged
 
-    def _stage(self) -> StagedAudience | None:
+    def _stage(self, target: Target) -> StagedAudience | None:
         """Read, check and upload; None when there is nothing to send."""
         from airflow_provider_moengage.segments.audience_checkpoint import StagedAudience
 
@@ -295,7 +294,8 @@ class AudienceOperator(FileOperator):
             pieces, facts = self._read(Path(folder))
             self._facts = facts
             if not pieces:
-                self.log.warning("There are no values: nothing was uploaded or sent, and the segment is as it was.")
+                left = "no segment was created" if target.segment_id is None else "the segment is as it was"
+                self.log.warning("There are no values: nothing was uploaded or sent, and %s.", left)
                 return None
             # A deferral signs anew, a day later at most.
             kept_until = time.time() + self._staging.url_seconds + LONGEST_DEFERRAL.total_seconds()
@@ -303,7 +303,7 @@ class AudienceOperator(FileOperator):
             names = [self._staging.new_name(number, token, kept_until) for number in range(len(pieces))]
             for piece, name in zip(pieces, names, strict=True):
                 self._staging.upload(piece.file, name)
-                self.log.info("Uploaded %s values (%s bytes).", f"{piece.rows:,}", f"{piece.size:,}")
+                self.log.info("Uploaded %s (%s).", count_of(piece.rows), count_of(piece.size, "byte"))
         staged = StagedAudience(
             names, [piece.rows for piece in pieces], [piece.size for piece in pieces], facts, kept_until
         )
@@ -323,22 +323,22 @@ class AudienceOperator(FileOperator):
                 distinct.add(checks.texts_of(values))
                 if time.monotonic() - said >= _SECONDS_BETWEEN_PROGRESS:
                     said = time.monotonic()
-                    self.log.info("%s rows are read.", f"{checks.rows:,}")
+                    self.log.info("Read %s.", count_of(checks.rows, "row"))
         pieces = distinct.write(MAX_FILE_BYTES)
         rows = sum(piece.rows for piece in pieces)
         left_out = {"null": checks.nulls, "blank": checks.blanks, "duplicate": distinct.added - rows}
         self.log.info(
-            "%s rows are read: %s values to write; left out are %s.",
-            f"{checks.rows:,}",
-            f"{rows:,}",
+            "Read %s: %s to write; left out are %s.",
+            count_of(checks.rows, "row"),
+            count_of(rows),
             ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()),
         )
         if checks.stripped:
-            self.log.info("Blanks were taken off %s values.", f"{checks.stripped:,}")
+            self.log.info("Blanks were taken off %s.", count_of(checks.stripped))
         before = self._rows_before
         if before is None and self.max_change is not None:
             self.log.info("How many values the last run had is not known: max_change has nothing to compare with.")
-        check_rows(rows, min_rows=self.min_rows, before=before, max_change=self.max_change, name=self.name)
+        check_rows(rows, min_rows=self.min_rows, before=before, max_change=self.max_change)
         check_quota(rows, len(pieces), max_users=self.max_users, deferrable=self.deferrable)
         return pieces, {
             "rows_read": checks.rows,
@@ -383,7 +383,7 @@ class AudienceOperator(FileOperator):
             self.log.warning("Staged files that are not needed any more stay: %s.", type(error).__name__)
         else:
             if names:
-                self.log.info("Deleted %d staged files, which nobody needs any more.", len(names))
+                self.log.info("Deleted %s, of no use any more.", count_of(len(names), "staged file"))
 
     def _as_xcom(self, segment_id: str | None, staged: StagedAudience | None) -> dict[str, Any]:
         sent = [] if staged is None else zip(staged.sent, staged.rows, staged.sizes, strict=False)

@@ -47,7 +47,7 @@ def hook_of(conn_id: str) -> DbApiHook:
     if not isinstance(hook, DbApiHook):
         raise InvalidInputError(
             f"The connection {conn_id!r} is of type {connection.conn_type}, which is no database that an installed "
-            "provider of Airflow reads with SQL."
+            "provider of Airflow reads with SQL. Nothing was sent."
         )
     return hook
 
@@ -148,7 +148,7 @@ def _check_columns(description: Any, *, is_known: bool = True) -> None:
     if count != 1:
         raise InvalidInputError(
             f"The query gives {count or 'no'} columns, and the file of an audience has one: let it select nothing but "
-            "the values."
+            "the values. Nothing was uploaded or sent."
         )
 
 

@@ -162,7 +162,9 @@ class TestChange:
 
     def test_nobody(self, sandbox, kind):
         said = refusal_of(change(kind, name="vip"))
-        assert "MoEngage did not find the segment: there is no segment of this name, and nothing was changed. Ask" in said
+        assert (
+            "MoEngage did not find the segment: there is no segment of this name, and nothing was changed. Ask" in said
+        )
         assert calls(sandbox) == ["GET"]
 
     def test_what_cannot_work_is_not_sent(self, sandbox, kind):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -124,14 +125,14 @@ class TestWhatIsWritten:
         assert served.values() == ["17", "u-1", "u-2", "ü 3"]
         assert found["left_out"] == {"null": 2, "blank": 2, "duplicate": 2}
         assert (found["rows_read"], found["rows_written"], found["blanks_stripped"]) == (10, 4, 2)
-        assert "10 rows are read: 4 values to write; left out are 2 null, 2 blank, 2 duplicate." in log()
+        assert "Read 10 rows: 4 values to write; left out are 2 null, 2 blank, 2 duplicate." in log()
         assert filled()[0].explanation == ""
 
     @pytest.mark.parametrize(
         ("value", "sentence"),
         [
-            (b"do-not-show", "is a bytes, which can be written in more than one way"),
-            (1.5, "is a float, which can be written in more than one way"),
+            (b"do-not-show", "is of type bytes, which can be written in more than one way"),
+            (1.5, "is of type float, which can be written in more than one way"),
             ("do-not\nshow", "has a line break"),
             ("do-not\u2028show", "has a line break"),
             ('"do-not-show"', "has a double quote"),
@@ -143,7 +144,7 @@ class TestWhatIsWritten:
     def test_a_value_that_cannot_be_written(self, sandbox, warehouse, served, transfer, log, value, sentence):
         warehouse.fill([*IDS, value])
         said = refusal_of(transfer())
-        assert f"Row 4 {sentence}" in said
+        assert f"The value in row 4 {sentence}" in said
         assert "show" not in said + log()
         assert (calls(sandbox), served.files) == ([], [])
 
@@ -152,14 +153,16 @@ class TestWhatIsWritten:
         transfer(attribute_type="double").execute({})
         assert served.values() == ["1", "2.5", "3"]
         warehouse.fill(["1", "a"])
-        assert 'Row 2 is no number, and attribute_type is "double"' in refusal_of(transfer(attribute_type="double"))
+        assert 'The value in row 2 is no number, and attribute_type is "double"' in refusal_of(
+            transfer(attribute_type="double")
+        )
 
     def test_many_values_take_a_line_of_the_log_every_few_seconds(self, sandbox, warehouse, transfer, log, monkeypatch):
         monkeypatch.setattr(audience_base, "_SECONDS_BETWEEN_PROGRESS", 0)
         warehouse.fill(f"u-{number}" for number in range(12_000))
         assert transfer().execute({})["rows_written"] == 12_000
         said = log()
-        assert [line for line in ("5,000", "10,000", "12,000") if f"{line} rows are read." in said] == [
+        assert [line for line in ("5,000", "10,000", "12,000") if re.search(f"Read {line} rows[.:]", said)] == [
             "5,000",
             "10,000",
             "12,000",
@@ -184,9 +187,9 @@ BAD_INPUT = {
     "expiry_days": ({"expiry_days": 0}, "expiry_days must be"),
     "emails": ({"emails": "a@b.c"}, "emails must be"),
     "callback_url": ({"callback_url": "nowhere"}, "callback_url has no scheme"),
-    "an address for too short": ({"url_expires_in": 3_599}, "url_expires_in must be from 3,600 seconds"),
-    "an address for too long": ({"url_expires_in": timedelta(days=8)}, "url_expires_in must be from 3,600 seconds"),
-    "an address for a truth": ({"url_expires_in": True}, "url_expires_in must be from 3,600 seconds"),
+    "an address for too short": ({"url_expires_in": 3_599}, "url_expires_in must be from an hour to a week"),
+    "an address for too long": ({"url_expires_in": timedelta(days=8)}, "url_expires_in must be from an hour to a week"),
+    "an address for a truth": ({"url_expires_in": True}, "url_expires_in must be from an hour to a week"),
     "no scheme": ({"staging": "here/and/there"}, "staging has no scheme: give the URI of an object storage"),
     "a path": ({"staging": "/tmp"}, "or of a folder on this machine, such as file:///tmp/audiences."),
     "a machine": ({"staging": "file://tmp/a"}, "staging has 'tmp' where a file:// URI has the name of a machine"),
@@ -201,14 +204,14 @@ BAD_INPUT = {
     "cannot sign": ({"public_url": None}, "The storage of staging (file://) cannot sign an address for MoEngage"),
     "public_url": ({"public_url": "ftp://files"}, "public_url has the scheme ftp"),
     "public_url with a query": ({"public_url": "https://files/?a=b"}, "public_url must be an address without a query"),
-    "an unknown connection": ({"conn_id": "nobody"}, "conn_id names the connection 'nobody', which Airflow does not"),
+    "an unknown connection": ({"conn_id": "nobody"}, "'nobody', which Airflow does not know. Nothing was sent."),
     "no database": ({"conn_id": "moengage_default"}, "'moengage_default' is of type moengage, which is no database"),
     "no query": ({"sql": " "}, "sql is blank"),
     "a comment": ({"sql": "-- select id from users"}, "sql must be one statement that gives one column; it has 0"),
     "two queries": ({"sql": "select 1; select 2"}, "sql must be one statement that gives one column; it has 2"),
     "two columns": (
         {"sql": "select id, id from users"},
-        "The query gives 2 columns, and the file of an audience has one",
+        "the file of an audience has one: let it select nothing but the values. Nothing was uploaded or sent.",
     ),
     "no column": ({"sql": "create table if not exists t (id)"}, "The query gives no columns"),
 }
@@ -274,6 +277,17 @@ class TestGuards:
         assert (found["rows_written"], found["calls"], found["staged_files"]) == (0, [], [])
         assert "the segment is as it was" in log()
         assert (calls(sandbox), served.files) == ([], [])
+
+    def test_without_a_value_no_segment_is_created(self, sandbox, transfer, log):
+        assert transfer(min_rows=0).execute({})["calls"] == []
+        assert "nothing was uploaded or sent, and no segment was created." in log()
+        assert sandbox.segments == []
+
+    def test_one_value_is_one(self, sandbox, warehouse, transfer, log):
+        warehouse.fill(IDS[:1])
+        assert "There is 1 value to write, and min_rows is 2. Nothing was" in refusal_of(transfer(min_rows=2))
+        assert transfer(dry_run=True).execute({})["changes"] == ["1 value would be uploaded: 1 file, 3 bytes."]
+        assert "Read 1 row: 1 value to write;" in log()
 
     @pytest.mark.parametrize(("last", "share"), [(7, "57%"), (1, "200%")])
     def test_a_number_that_is_far_from_the_last_one(self, sandbox, warehouse, served, transfer, last, share):
@@ -486,7 +500,7 @@ class TestStagedFiles:
             (folder / name).write_text("u-1")
         transfer(keep_staged_file=keep).execute({})
         assert ((folder / old).exists(), len(served.files)) == (keep, 5 if keep else 4)
-        assert ("Deleted 1 staged files" in log()) is not keep
+        assert ("Deleted 1 staged file, of" in log()) is not keep
 
     def test_its_own_is_kept_until_its_address_has_expired(self, sandbox, warehouse, served, transfer):
         warehouse.fill(IDS)
