@@ -49,8 +49,8 @@ def check_options(
     is_number = isinstance(max_change, (int, float)) and not isinstance(max_change, bool) and math.isfinite(max_change)
     if max_change is not None and not (is_number and 0 <= max_change <= _MOST_CHANGE):
         raise InvalidInputError(
-            f"max_change must be a share from 0 to {_MOST_CHANGE}, such as 0.5 for 50 percent more or fewer, or None for "
-            f"any number, not {kind_of(max_change)}."
+            f"max_change must be a share from 0 to {_MOST_CHANGE}, such as 0.5 for 50 percent more or fewer, or None "
+            f"for any number, not {kind_of(max_change)}."
         )
     for name, value in (("keep_staged_file", keep_staged_file), ("dry_run", dry_run)):
         if not isinstance(value, bool):
@@ -69,8 +69,8 @@ def url_seconds_of(url_expires_in: Any) -> int:
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if not is_number or not LEAST_URL_SECONDS <= seconds <= MOST_URL_SECONDS:
         raise InvalidInputError(
-            f"url_expires_in must be from an hour to a week, in seconds ({LEAST_URL_SECONDS:,} to {MOST_URL_SECONDS:,}) "
-            "or as a timedelta: MoEngage fetches a file some time after the call, and storage signs for a week at "
+            f"url_expires_in must be from an hour to a week, in seconds ({LEAST_URL_SECONDS:,} to {MOST_URL_SECONDS:,})"
+            " or as a timedelta: MoEngage fetches a file some time after the call, and storage signs for a week at "
             f"most. It is {kind_of(url_expires_in)}."
         )
     return int(seconds)
@@ -99,8 +99,8 @@ def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: floa
     """
     if rows < min_rows:
         raise InvalidInputError(
-            f"{_there_are(rows)} to write, and min_rows is {min_rows:,}. Nothing was uploaded or sent. Look at what the "
-            "source has now; if so few are right, lower min_rows."
+            f"{_there_are(rows)} to write, and min_rows is {min_rows:,}. Nothing was uploaded or sent. Look at what "
+            "the source has now; if so few are right, lower min_rows."
         )
     if not before or max_change is None or abs(rows - before) <= max_change * before:
         return

@@ -83,8 +83,8 @@ class ValueChecks:
             return str(value)
         if not isinstance(value, Decimal):
             raise self._refusal(
-                f"is of type {type(value).__name__}, which can be written in more than one way, or in none. Texts, whole "
-                "numbers and UUIDs are taken: let the query cast it to text"
+                f"is of type {type(value).__name__}, which can be written in more than one way, or in none. Texts, "
+                "whole numbers and UUIDs are taken: let the query cast it to text"
             )
         if value.adjusted() > _MOST_DIGITS:
             raise self._refusal(f"has more than {_MOST_DIGITS} digits")

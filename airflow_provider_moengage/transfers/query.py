@@ -97,13 +97,14 @@ def values_of(hook: DbApiHook, statement: str) -> Iterator[list[Any]]:
                 _check_columns(cursor.description)
                 yield _column_of(rows)
             _check_columns(cursor.description)
-            return
         except InvalidInputError:
             raise
         except Exception as error:
             if not is_fetching and not _is_of_data(error):
                 raise
             failure = _without_words(error)
+        else:
+            return
         # Out here, where what is raised has nothing hanging on to it.
         raise failure
 

@@ -101,7 +101,8 @@ class Staging:
 
         :param file: the file.
         :param name: its name in the storage.
-        :raises OSError: when it did not come whole, without its name, which whoever fetches it has to know; and whatever the storage's library raises.
+        :raises OSError: when it did not come whole, without its name, which whoever fetches it has to know; and
+            whatever the storage's library raises.
         """
         path, storage = self._folder / name, self._folder.fs
         if self._kind in _LOCAL:
@@ -210,8 +211,8 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
         )
     if host and parts.scheme in _LOCAL:
         raise InvalidInputError(
-            f"{parameter} has {host!r} where a file:// URI has the name of a machine. A path on this machine begins with "
-            "a third slash, such as file:///tmp/audiences."
+            f"{parameter} has {host!r} where a file:// URI has the name of a machine. A path on this machine begins "
+            "with a third slash, such as file:///tmp/audiences."
         )
     if conn_id:
         get_connection(parameter, conn_id)
@@ -240,8 +241,8 @@ def get_connection(parameter: str, conn_id: str) -> Any:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise InvalidInputError(
-            f"{parameter} names the connection {conn_id!r}, which Airflow does not know. Nothing was sent. Create it, or "
-            "name another."
+            f"{parameter} names the connection {conn_id!r}, which Airflow does not know. Nothing was sent. Create it, "
+            "or name another."
         ) from None
 
 

@@ -191,7 +191,7 @@ BAD_INPUT = {
     "an address for too long": ({"url_expires_in": timedelta(days=8)}, "url_expires_in must be from an hour to a week"),
     "an address for a truth": ({"url_expires_in": True}, "url_expires_in must be from an hour to a week"),
     "no scheme": ({"staging": "here/and/there"}, "staging has no scheme: give the URI of an object storage"),
-    "a path": ({"staging": "/tmp"}, "or of a folder on this machine, such as file:///tmp/audiences."),
+    "a path": ({"staging": "/here"}, "or of a folder on this machine, such as file:///tmp/audiences."),
     "a machine": ({"staging": "file://tmp/a"}, "staging has 'tmp' where a file:// URI has the name of a machine"),
     "no folder": ({"staging": "file:///nowhere/a"}, "There is no folder file:///nowhere/a, as far as this worker"),
     "public_url without a scheme": ({"public_url": "files/a"}, "public_url has no scheme. Give an http(s) address"),
@@ -607,15 +607,15 @@ def test_an_error_of_the_query_about_a_value_is_not_shown(sandbox, transfer, mon
 def test_whatever_a_driver_says_while_rows_are_fetched_is_not_shown_and_tried_again(
     sandbox, warehouse, transfer, monkeypatch, log
 ):
-    class Gone(Exception):
+    class GoneError(Exception):
         sqlstate = WORDS
 
     def read(*_):
-        raise Gone(WORDS)
+        raise GoneError(WORDS)
 
     monkeypatch.setattr("airflow_provider_moengage.transfers.query._column_of", read)
     warehouse.fill(IDS)
-    with pytest.raises(RowsNotReadError, match=r"while the rows of the query were read \(Gone\)") as caught:
+    with pytest.raises(RowsNotReadError, match=r"while the rows of the query were read \(GoneError\)") as caught:
         transfer().execute({})
     assert WORDS not in "".join(traceback.format_exception(caught.value)) + log()
     assert caught.value.__context__ is None
