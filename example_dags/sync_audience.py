@@ -48,7 +48,7 @@ with DAG(
         name="big_spenders",
         attribute_name="ID",
         attribute_type="string",
-        expiry_days=30,
+        expiry_days=365,
         min_rows=100,
         max_change=0.3,
         wait=True,

@@ -78,7 +78,8 @@ class MoEngageError(Exception):
         if self.retry_after is not None:
             facts.append(f"retry after {self.retry_after:.0f} s")
         where = f" [{'; '.join(facts)}]" if facts else ""
-        way_out = f" {self.way_out}" if self.way_out else ""
+        end = "" if where or self.message.endswith((".", "!", "?")) else "."
+        way_out = f"{end} {self.way_out}" if self.way_out else ""
         return f"{self.headline}: {self.message}{where}{way_out}"
 
 

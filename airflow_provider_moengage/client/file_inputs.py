@@ -33,7 +33,8 @@ def check_url(parameter: str, value: Any) -> str:
     :raises InvalidInputError: when it is no http(s) address.
     """
     text = check_text(parameter, value)
-    way_out = "Give an http(s) address that MoEngage can reach, such as a presigned one of an object storage."
+    such_as = ", such as a presigned one of an object storage" if parameter == "file_url" else ""
+    way_out = f"Give an http(s) address that MoEngage can reach{such_as}."
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -42,8 +43,11 @@ def check_url(parameter: str, value: Any) -> str:
     if parts.scheme.lower() not in ("http", "https"):
         # Of a scheme only what can be one: before a colon there may be anything, the user of a database say.
         known = re.fullmatch("[a-z][a-z0-9+.-]{0,19}", parts.scheme)
-        said = f"has the scheme {parts.scheme}" if known else "has no scheme"
-        raise InvalidInputError(f"{parameter} {said}, which MoEngage does not fetch. {way_out}")
+        if known:
+            raise InvalidInputError(
+                f"{parameter} has the scheme {parts.scheme}, which MoEngage does not fetch. {way_out}"
+            )
+        raise InvalidInputError(f"{parameter} has no scheme. {way_out}")
     if not host or re.search(r"[^!-~]|\\", text):
         raise InvalidInputError(
             f"{parameter} is no http(s) address: it has no host, or a character that must be percent-encoded. {way_out}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
@@ -119,6 +120,35 @@ class FileOperator(CallbackOperator):
                 "no file. Nothing was sent. Name a file segment, or change its filters with UpdateSegmentOperator."
             )
 
+    def warn_of_expiry(self, segment: dict[str, Any], expiry_days: Any) -> None:
+        """
+        Warn of a segment that is so old that MoEngage may have archived it: no answer shows whether it has.
+
+        :param segment: what MoEngage shows of it.
+        :param expiry_days: after how many days, as far as this task knows; None where it does not.
+        """
+        from airflow_provider_moengage.client.file_inputs import check_expiry_days
+
+        if expiry_days is None:
+            return
+        days = check_expiry_days(expiry_days)
+        try:
+            created = datetime.fromisoformat(str(segment.get("created_time")))
+        except ValueError:
+            return
+        if created.tzinfo is None:
+            created = created.replace(tzinfo=timezone.utc)
+        # Compared as an age: no calendar goes on for as long as a number of days may be.
+        if (datetime.now(timezone.utc) - created) // timedelta(days=1) < days:
+            return
+        log_lines.warn(
+            self.log,
+            f"The segment {short(str(segment.get('name')))} was created at {segment.get('created_time')}, and "
+            f"expiry_days is {days}: MoEngage may have archived it meanwhile, which its API does not show, and a file "
+            "for an archived segment reaches nobody. To replace its users does not make it last longer. Unarchive it "
+            "with UnarchiveSegmentOperator; if it was made to last longer, set expiry_days to that.",
+        )
+
     def replace_all(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
         """
         Replace all users of a segment by those of the file.
@@ -148,6 +178,12 @@ class FileOperator(CallbackOperator):
             "emails": self.emails,
         }
 
+    def shown_file_url(self) -> str:
+        """Give the address of the file as it may be shown."""
+        from airflow_provider_moengage.client.file_inputs import masked_url
+
+        return masked_url(self._address("file_url"))
+
     def log_accepted(self, what: str, name: str | None) -> None:
         """
         Say what has become of the call, and keep which request it was. To be called after each accepted call.
@@ -155,12 +191,10 @@ class FileOperator(CallbackOperator):
         :param what: what the file does to the segment.
         :param name: the segment's name.
         """
-        from airflow_provider_moengage.client.file_inputs import masked_url
-
         self.record_accepted()
         log_lines.info(
             self.log,
-            f"MoEngage has accepted the file {masked_url(self._address('file_url'))}, which {what} the segment "
+            f"MoEngage has accepted the file {self.shown_file_url()}, which {what} the segment "
             f"{short(str(name))}. It fetches the file later, and tells only the callback_url and the emails how that "
             "went.",
         )

@@ -94,6 +94,7 @@ class CreateFileSegmentOperator(FileOperator):
         """
         from airflow_provider_moengage.assets.segments import has_segments
         from airflow_provider_moengage.client.file_inputs import check_expiry_days
+        from airflow_provider_moengage.client.file_segments import FILTER_TYPE
         from airflow_provider_moengage.client.names import check_segment_name
 
         check_segment_name("name", self.name)
@@ -112,8 +113,12 @@ class CreateFileSegmentOperator(FileOperator):
         if self.if_exists == "fail":
             taken = DuplicateNameError(f"there is a segment {shown(self.name)} already, and nothing was sent")
             taken.existing_segment_name, taken.existing_segment_id = self.name, str(found.get("id"))
+            if found.get("type") == FILTER_TYPE:
+                taken.way_out = f"It is a filter segment, which takes no file. {taken.way_out}"
+                raise taken
             raise self._with_way_out(taken)
         self.refuse_filter_segment(found)
+        self.warn_of_expiry(found, self.expiry_days)
         return Target(self.name, str(found.get("id")), found)
 
     def action_on(self, target: Target) -> str:

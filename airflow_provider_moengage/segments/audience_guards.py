@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import kind_of, type_of
 from airflow_provider_moengage.client.limits import DAY, FILE_SEGMENTS, LIMITS, least_seconds
 
@@ -21,6 +21,10 @@ LEAST_URL_SECONDS = 3_600
 
 MOST_URL_SECONDS = 604_800
 """S3 and Google Cloud Storage sign for a week at most."""
+
+
+# Ten times as many more. What is larger is meant in percent, and would guard against nothing.
+_MOST_CHANGE = 10
 
 
 def check_options(
@@ -43,10 +47,10 @@ def check_options(
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InvalidInputError(f"{name} must be a whole number, {least} or more, not {kind_of(value)}.")
     is_number = isinstance(max_change, (int, float)) and not isinstance(max_change, bool) and math.isfinite(max_change)
-    if max_change is not None and not (is_number and max_change >= 0):
+    if max_change is not None and not (is_number and 0 <= max_change <= _MOST_CHANGE):
         raise InvalidInputError(
-            "max_change must be a share such as 0.5 for half as many more or fewer, or None for any number, not "
-            f"{kind_of(max_change)}."
+            f"max_change must be a share from 0 to {_MOST_CHANGE}, such as 0.5 for 50 percent more or fewer, or None "
+            f"for any number, not {kind_of(max_change)}."
         )
     for name, value in (("keep_staged_file", keep_staged_file), ("dry_run", dry_run)):
         if not isinstance(value, bool):
@@ -65,14 +69,25 @@ def url_seconds_of(url_expires_in: Any) -> int:
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if not is_number or not LEAST_URL_SECONDS <= seconds <= MOST_URL_SECONDS:
         raise InvalidInputError(
-            f"url_expires_in must be from {LEAST_URL_SECONDS:,} seconds, since MoEngage fetches a file some time after "
-            f"the call, to {MOST_URL_SECONDS:,}, since storage signs for a week at most; or such a timedelta; not "
-            f"{kind_of(url_expires_in)}."
+            f"url_expires_in must be from an hour to a week, in seconds ({LEAST_URL_SECONDS:,} to {MOST_URL_SECONDS:,})"
+            " or as a timedelta: MoEngage fetches a file some time after the call, and storage signs for a week at "
+            f"most. It is {kind_of(url_expires_in)}."
         )
     return int(seconds)
 
 
-def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: float | None, name: str) -> None:
+def count_of(number: int, what: str = "value") -> str:
+    """
+    Count values, or other things.
+
+    :param number: how many.
+    :param what: what one is called.
+    :return: such as ``1 value`` and ``1,000 values``.
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: float | None) -> None:
     """
     Compare the number of values with what was expected.
 
@@ -80,21 +95,19 @@ def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: floa
     :param min_rows: the least.
     :param before: how many the last run had; None when that is not known.
     :param max_change: by what share they may differ; None for any.
-    :param name: the segment's name.
     :raises InvalidInputError: when there are too few, or too many more or fewer.
     """
-    whose = f"The segment {shown(name)} is as it was: nothing was uploaded or sent."
     if rows < min_rows:
         raise InvalidInputError(
-            f"There are {rows:,} values to write, and min_rows is {min_rows:,}. {whose} Look at what the source has "
-            "now; if so few are right, lower min_rows."
+            f"{_there_are(rows)} to write, and min_rows is {min_rows:,}. Nothing was uploaded or sent. Look at what "
+            "the source has now; if so few are right, lower min_rows."
         )
     if not before or max_change is None or abs(rows - before) <= max_change * before:
         return
     raise InvalidInputError(
-        f"There are {rows:,} values to write, and the last run had {before:,}: a difference of "
-        f"{abs(rows - before) / before:.0%}, and max_change is {max_change:.0%}. {whose} If the number is right, run "
-        "the task once with a larger max_change, or with None."
+        f"{_there_are(rows)} to write, and the last run had {before:,}: a difference of "
+        f"{abs(rows - before) / before:.0%}, and max_change is {max_change:.0%}. Nothing was uploaded or sent. If the "
+        "number is right, run the task once with a larger max_change, or with None."
     )
 
 
@@ -110,7 +123,7 @@ def check_quota(rows: int, files: int, *, max_users: int, deferrable: bool) -> N
     """
     if rows > max_users:
         raise InvalidInputError(
-            f"There are {rows:,} values to write, and max_users is {max_users:,}: MoEngage takes {USERS_A_DAY:,} users "
+            f"{_there_are(rows)} to write, and max_users is {max_users:,}: MoEngage takes {USERS_A_DAY:,} users "
             "a day of a workspace. Nothing was uploaded or sent. Let the query select fewer, or add the others on "
             'another day with mode="add"; raise max_users if your contract has another limit.'
         )
@@ -131,14 +144,19 @@ def check_quota(rows: int, files: int, *, max_users: int, deferrable: bool) -> N
 
 def rows_before(xcom: Any, *, name: str, mode: str) -> int | None:
     """
-    Read how many values the last run had.
+    Read how many values the last run had that has sent any.
 
-    :param xcom: what that run has returned, or anything.
+    :param xcom: what the last run has returned, or anything. A dry run, and one without a value, say in it what they
+        were compared with themselves.
     :param name: the segment of this run: the number of another one says nothing.
     :param mode: what is done with the users, likewise.
     :return: the number; None when the XCom does not tell it.
     """
     if not isinstance(xcom, Mapping) or (xcom.get("cs_name"), xcom.get("mode")) != (name, mode):
         return None
-    rows = xcom.get("rows_written")
+    rows = xcom.get("last_rows_written" if xcom.get("calls") == [] else "rows_written")
     return rows if isinstance(rows, int) and not isinstance(rows, bool) else None
+
+
+def _there_are(rows: int) -> str:
+    return f"There {'is' if rows == 1 else 'are'} {count_of(rows)}"

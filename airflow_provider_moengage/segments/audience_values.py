@@ -83,8 +83,8 @@ class ValueChecks:
             return str(value)
         if not isinstance(value, Decimal):
             raise self._refusal(
-                f"is a {type(value).__name__}, which can be written in more than one way, or in none. Texts, whole "
-                "numbers and UUIDs are taken: let the query cast it to text"
+                f"is of type {type(value).__name__}, which can be written in more than one way, or in none. Texts, "
+                "whole numbers and UUIDs are taken: let the query cast it to text"
             )
         if value.adjusted() > _MOST_DIGITS:
             raise self._refusal(f"has more than {_MOST_DIGITS} digits")
@@ -114,7 +114,7 @@ class ValueChecks:
                 raise self._refusal(f"has an invisible character (U+{ord(character):04X})")
 
     def _refusal(self, what: str) -> InvalidInputError:
-        return InvalidInputError(f"Row {self.rows:,} {what}. Nothing was uploaded or sent.")
+        return InvalidInputError(f"The value in row {self.rows:,} {what}. Nothing was uploaded or sent.")
 
 
 def _is_plain(values: Sequence[str]) -> bool:

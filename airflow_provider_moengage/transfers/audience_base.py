@@ -17,7 +17,7 @@ from airflow_provider_moengage.operators.callbacks import mask_in_logs
 from airflow_provider_moengage.operators.file_base import FileOperator
 from airflow_provider_moengage.operators.one_segment import Target, find_by_name
 from airflow_provider_moengage.segments import log_lines
-from airflow_provider_moengage.segments.audience_guards import USERS_A_DAY
+from airflow_provider_moengage.segments.audience_guards import USERS_A_DAY, count_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -72,8 +72,8 @@ class AudienceOperator(FileOperator):
         self.max_users = max_users
         self.url_expires_in = url_expires_in
         self.keep_staged_file = keep_staged_file
-        # What the last run has returned.
-        self._before: Any = None
+        # How many values the last run had that sent any.
+        self._rows_before: int | None = None
 
     @abstractmethod
     def check_source(self) -> None:
@@ -106,12 +106,18 @@ class AudienceOperator(FileOperator):
         :raises MoEngageError: when it is not done.
         """
         from airflow_provider_moengage.assets.segments import attach_change
+        from airflow_provider_moengage.segments.audience_guards import rows_before
 
         self._checkpoint = self._checkpoint_of(context)
-        self._before = self._last_xcom(context)
+        self._rows_before = rows_before(self._last_xcom(context), name=self.name, mode=self.mode)
         found = super().call_api(context)
-        if found.get("calls") == []:
+        if self.is_dry_run:
+            found = {**found, **self._as_xcom(found["segment_id"], None)}
+        elif not found["calls"]:
             attach_change(self.outlets, context, {"action": "none", "name": self.name})
+        if not found["calls"]:
+            # What the next run is to be compared with is no number of a run that has sent nothing.
+            found["last_rows_written"] = self._rows_before
         self._checkpoint.clear()
         return found
 
@@ -170,6 +176,7 @@ class AudienceOperator(FileOperator):
         found = client.find_segment(name=self.name) if self.mode == "replace" else find_by_name(client, self.name)
         if found is not None:
             self.refuse_filter_segment(found)
+            self.warn_of_expiry(found, self.expiry_days)
             return Target(self.name, str(found.get("id")), found)
         if self.expiry_days is None:
             raise InvalidInputError(
@@ -200,9 +207,9 @@ class AudienceOperator(FileOperator):
         :return: a sentence.
         """
         with TemporaryDirectory(prefix="moengage-audience-") as folder:
-            pieces, facts = self._read(Path(folder))
-        files = "1 file" if len(pieces) == 1 else f"{len(pieces)} files"
-        return [f"{facts['rows_written']:,} values would be uploaded: {files}, {facts['bytes']:,} bytes."]
+            pieces, self._facts = self._read(Path(folder))
+        rows, size = self._facts["rows_written"], self._facts["bytes"]
+        return [f"{count_of(rows)} would be uploaded: {count_of(len(pieces), 'file')}, {count_of(size, 'byte')}."]
 
     def change_segment(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
         """
@@ -214,7 +221,7 @@ class AudienceOperator(FileOperator):
         """
         staged = self._load()
         if staged is None:
-            staged = self._stage()
+            staged = self._stage(target)
         if staged is None:
             return self._as_xcom(target.segment_id, None)
         staged.segment_id = staged.segment_id or target.segment_id
@@ -242,7 +249,7 @@ class AudienceOperator(FileOperator):
     def _last_xcom(self, context: Context) -> Any:
         """Look up what the last run of this task has returned: Airflow's state stores belong to one run."""
         ti = context.get("ti")
-        if ti is None or not hasattr(ti, "xcom_pull") or self.max_change is None:
+        if ti is None or not hasattr(ti, "xcom_pull"):
             return None
         return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
 
@@ -265,6 +272,10 @@ class AudienceOperator(FileOperator):
         self.file_url = self._staging.sign(name)
         mask_in_logs(self.file_url)
 
+    def shown_file_url(self) -> str:
+        """Give the folder alone: where nothing signs, whoever knows the file's name can fetch it."""
+        return f"{super().shown_file_url().rpartition('/')[0]}/***"
+
     def _load(self) -> StagedAudience | None:
         staged = self._checkpoint.load(time.time() + self._staging.url_seconds, self.progress)
         if staged is None:
@@ -276,14 +287,14 @@ class AudienceOperator(FileOperator):
             self.log.warning("What an earlier try has staged is not there any more: it is staged anew.")
             return None
         self.log.info(
-            "%s values are staged already; %d of %d calls are made.",
-            f"{sum(staged.rows):,}",
+            "%s: staged already; %d of %d calls are made.",
+            count_of(sum(staged.rows)),
             len(staged.sent),
             len(staged.files),
         )
         return staged
 
-    def _stage(self) -> StagedAudience | None:
+    def _stage(self, target: Target) -> StagedAudience | None:
         """Read, check and upload; None when there is nothing to send."""
         from airflow_provider_moengage.segments.audience_checkpoint import StagedAudience
 
@@ -291,7 +302,8 @@ class AudienceOperator(FileOperator):
             pieces, facts = self._read(Path(folder))
             self._facts = facts
             if not pieces:
-                self.log.warning("There are no values: nothing was uploaded or sent, and the segment is as it was.")
+                left = "no segment was created" if target.segment_id is None else "the segment is as it was"
+                self.log.warning("There are no values: nothing was uploaded or sent, and %s.", left)
                 return None
             # A deferral signs anew, a day later at most.
             kept_until = time.time() + self._staging.url_seconds + LONGEST_DEFERRAL.total_seconds()
@@ -299,7 +311,7 @@ class AudienceOperator(FileOperator):
             names = [self._staging.new_name(number, token, kept_until) for number in range(len(pieces))]
             for piece, name in zip(pieces, names, strict=True):
                 self._staging.upload(piece.file, name)
-                self.log.info("Uploaded %s values (%s bytes).", f"{piece.rows:,}", f"{piece.size:,}")
+                self.log.info("Uploaded %s (%s).", count_of(piece.rows), count_of(piece.size, "byte"))
         staged = StagedAudience(
             names, [piece.rows for piece in pieces], [piece.size for piece in pieces], facts, kept_until
         )
@@ -309,7 +321,7 @@ class AudienceOperator(FileOperator):
     def _read(self, folder: Path) -> tuple[list[Piece], dict[str, Any]]:
         """Read the values into files on this machine, and hold the guards against them."""
         from airflow_provider_moengage.segments.audience_file import MAX_FILE_BYTES, DistinctValues
-        from airflow_provider_moengage.segments.audience_guards import check_quota, check_rows, rows_before
+        from airflow_provider_moengage.segments.audience_guards import check_quota, check_rows
         from airflow_provider_moengage.segments.audience_values import ValueChecks
 
         checks, distinct = ValueChecks(self.attribute_type), DistinctValues(folder)
@@ -319,22 +331,22 @@ class AudienceOperator(FileOperator):
                 distinct.add(checks.texts_of(values))
                 if time.monotonic() - said >= _SECONDS_BETWEEN_PROGRESS:
                     said = time.monotonic()
-                    self.log.info("%s rows are read.", f"{checks.rows:,}")
+                    self.log.info("Read %s.", count_of(checks.rows, "row"))
         pieces = distinct.write(MAX_FILE_BYTES)
         rows = sum(piece.rows for piece in pieces)
         left_out = {"null": checks.nulls, "blank": checks.blanks, "duplicate": distinct.added - rows}
         self.log.info(
-            "%s rows are read: %s values to write; left out are %s.",
-            f"{checks.rows:,}",
-            f"{rows:,}",
+            "Read %s: %s to write; left out are %s.",
+            count_of(checks.rows, "row"),
+            count_of(rows),
             ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()),
         )
         if checks.stripped:
-            self.log.info("Blanks were taken off %s values.", f"{checks.stripped:,}")
-        before = rows_before(self._before, name=self.name, mode=self.mode)
+            self.log.info("Blanks were taken off %s.", count_of(checks.stripped))
+        before = self._rows_before
         if before is None and self.max_change is not None:
             self.log.info("How many values the last run had is not known: max_change has nothing to compare with.")
-        check_rows(rows, min_rows=self.min_rows, before=before, max_change=self.max_change, name=self.name)
+        check_rows(rows, min_rows=self.min_rows, before=before, max_change=self.max_change)
         check_quota(rows, len(pieces), max_users=self.max_users, deferrable=self.deferrable)
         return pieces, {
             "rows_read": checks.rows,
@@ -389,7 +401,7 @@ class AudienceOperator(FileOperator):
             self.log.warning("Staged files that are not needed any more stay: %s.", type(error).__name__)
         else:
             if names:
-                self.log.info("Deleted %d staged files, which nobody needs any more.", len(names))
+                self.log.info("Deleted %s, of no use any more.", count_of(len(names), "staged file"))
 
     def _as_xcom(self, segment_id: str | None, staged: StagedAudience | None) -> dict[str, Any]:
         sent = [] if staged is None else zip(staged.sent, staged.rows, staged.sizes, strict=False)

@@ -32,8 +32,8 @@ class LocalFileToFileSegmentOperator(AudienceOperator):
     :param mode: ``replace`` all users of the segment, ``add`` to them, or ``remove`` from them.
     :param expiry_days: after how many days MoEngage archives a segment that this task creates. (templated)
     :param min_rows: fail when there are fewer values to write. Without any nothing is ever sent.
-    :param max_change: fail when their number differs by more than this share from that of the last run that succeeded;
-        None for any number.
+    :param max_change: fail when their number differs by more than this share from that of the last run that succeeded
+        and sent any; 10 at most, None for any number. From 1 upwards nothing guards against a fall.
     :param max_users: fail when there are more values to write: MoEngage takes two million a day of a workspace.
     :param url_expires_in: for how long the address of the file is good, in seconds or as a timedelta: from an hour to a
         week.
@@ -51,7 +51,8 @@ class LocalFileToFileSegmentOperator(AudienceOperator):
         (templated)
     :param deferrable: give the worker slot back while a long rate limit lasts, a day at most, instead of failing; the
         default is Airflow's ``[operators] default_deferrable``.
-    :param dry_run: read the file and hold the guards against it, upload and send nothing.
+    :param dry_run: read the file and hold the guards against it, upload and send nothing. The XCom has what it
+        would be, with ``dry_run``, ``action`` and ``changes``.
     """
 
     template_fields: Sequence[str] = (
@@ -113,7 +114,7 @@ class LocalFileToFileSegmentOperator(AudienceOperator):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 raise InvalidInputError(f"Row {number:,} is not UTF-8. Nothing was uploaded or sent.") from None
-            if number == 1 and text.strip() == self.attribute_name:
+            if number == 1 and text.strip().casefold() == self.attribute_name.strip().casefold():
                 raise InvalidInputError(
                     "Row 1 is the name of the attribute: the file must have no header. Nothing was uploaded or sent."
                 )

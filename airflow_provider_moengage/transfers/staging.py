@@ -60,8 +60,14 @@ class Staging:
         self._folder_name = folder
         self.url_seconds = url_seconds
         """For how long an address is good."""
-        self._folder = path_of("staging", uri) / folder
+        above = path_of("staging", uri)
+        self._folder = above / folder
         self._kind = _SAME.get(self._folder.protocol, self._folder.protocol)
+        if self._kind in _LOCAL and not above.fs.isdir(above.path):
+            raise InvalidInputError(
+                f"There is no folder {above}, as far as this worker can see. Nothing was read or sent. Create it, or "
+                "correct staging."
+            )
 
     def new_name(self, number: int, token: str, kept_until: float) -> str:
         """
@@ -95,7 +101,8 @@ class Staging:
 
         :param file: the file.
         :param name: its name in the storage.
-        :raises OSError: when it did not come whole; and whatever the storage's library raises.
+        :raises OSError: when it did not come whole, without its name, which whoever fetches it has to know; and
+            whatever the storage's library raises.
         """
         path, storage = self._folder / name, self._folder.fs
         if self._kind in _LOCAL:
@@ -103,7 +110,7 @@ class Staging:
         storage.put_file(str(file), path.path, **_IN_PIECES.get(self._kind, {}))
         size, arrived = file.stat().st_size, storage.info(path.path)["size"]
         if arrived != size:
-            raise OSError(f"{arrived:,} of the {size:,} bytes of {self.uri_of(name)} were uploaded.")
+            raise OSError(f"{arrived:,} of the {size:,} bytes of a file were uploaded to {self._folder}.")
 
     def holds(self, names: list[str]) -> bool:
         """
@@ -191,8 +198,8 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
     :param parameter: how the caller named it.
     :param uri: the URI.
     :return: the path.
-    :raises InvalidInputError: when it has no scheme, or one that no installed provider knows, or names a connection
-        that is not there.
+    :raises InvalidInputError: when it has no scheme, or one that no installed provider knows, names a connection that
+        is not there, or another machine's folder.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -203,12 +210,18 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
         raise InvalidInputError(f"{parameter} is no URI of an object storage.") from None
     if not parts.scheme or "://" not in uri:
         raise InvalidInputError(
-            f"{parameter} has no scheme: give the URI of an object storage, such as s3://aws_default@bucket/prefix."
+            f"{parameter} has no scheme: give the URI of an object storage, such as s3://aws_default@bucket/prefix, or "
+            "of a folder on this machine, such as file:///tmp/audiences."
         )
-    conn_id, _, _ = parts.netloc.rpartition("@")
+    conn_id, _, host = parts.netloc.rpartition("@")
     if ":" in conn_id:
         raise InvalidInputError(
             f"{parameter} has credentials in it. Put them into an Airflow connection, and its id before the @."
+        )
+    if host and parts.scheme in _LOCAL:
+        raise InvalidInputError(
+            f"{parameter} has {host!r} where a file:// URI has the name of a machine. A path on this machine begins "
+            "with a third slash, such as file:///tmp/audiences."
         )
     if conn_id:
         get_connection(parameter, conn_id)
@@ -237,7 +250,8 @@ def get_connection(parameter: str, conn_id: str) -> Any:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise InvalidInputError(
-            f"{parameter} names the connection {conn_id!r}, which Airflow does not know. Create it, or name another."
+            f"{parameter} names the connection {conn_id!r}, which Airflow does not know. Nothing was sent. Create it, "
+            "or name another."
         ) from None
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
@@ -65,8 +65,17 @@ class TestCreate:
 
     def test_it_is_there_already(self, sandbox):
         sandbox.add_segment(name="vip", kind="file")
-        assert re.search('The name is taken: .* if_exists="replace" replaces its users', refusal_of(create()))
+        said = refusal_of(create())
+        assert "The name is taken: there is a segment 'vip' already, and nothing was sent. If it is the segment" in said
+        assert 'if_exists="replace" replaces its users' in said
         assert calls(sandbox) == ["GET"]
+
+    def test_a_filter_segment_is_there_already(self, sandbox):
+        """Its users are not to be replaced: no other advice than that of another name."""
+        sandbox.add_segment(name="vip")
+        said = refusal_of(create())
+        assert "already, and nothing was sent. It is a filter segment, which takes no file. Choose another:" in said
+        assert "if_exists" not in said
 
     def test_it_is_there_and_replaced(self, sandbox):
         segment = sandbox.add_segment(name="vip", kind="file")
@@ -75,6 +84,14 @@ class TestCreate:
         assert answer["cs_id"] == segment["id"]
         assert sandbox.requests[-1].path == f"{PATH}/replace"
         assert calls(sandbox) == ["GET", "PUT"]
+
+    @pytest.mark.parametrize(("days", "warns"), [(30, True), ("365", False)])
+    def test_it_may_be_archived_already(self, sandbox, capfd, caplog, days, warns):
+        caplog.set_level("INFO")
+        sandbox.add_segment(name="vip", kind="file", created_time=datetime.now(timezone.utc) - timedelta(days=31))
+        create(if_exists="replace", expiry_days=days).execute({})
+        said = "".join(capfd.readouterr()) + caplog.text
+        assert ("Unarchive it with UnarchiveSegmentOperator" in said) is warns
 
     def test_a_lost_answer(self, sandbox):
         sandbox.fail_next(method="POST", fault="lost-answer")
@@ -144,7 +161,10 @@ class TestChange:
         assert calls(sandbox) == ["GET", "GET"]
 
     def test_nobody(self, sandbox, kind):
-        assert "MoEngage did not find the segment" in refusal_of(change(kind, name="vip"))
+        said = refusal_of(change(kind, name="vip"))
+        assert (
+            "MoEngage did not find the segment: there is no segment of this name, and nothing was changed. Ask" in said
+        )
         assert calls(sandbox) == ["GET"]
 
     def test_what_cannot_work_is_not_sent(self, sandbox, kind):

@@ -44,9 +44,10 @@ def test_its_lines_are_the_users(sandbox, served, transfer, filled, tmp_path, mo
     ("content", "sentence"),
     [
         (b"ID\nu-1", "Row 1 is the name of the attribute: the file must have no header"),
+        (b"\xef\xbb\xbf id \r\nu-1", "Row 1 is the name of the attribute"),
         (b"u-1\n\xff", "Row 2 is not UTF-8"),
-        (b'u-1\n"u-2"', "Row 2 has a double quote"),
-        (b"u-1,Pune", "Row 1 has a comma"),
+        (b'u-1\n"u-2"', "The value in row 2 has a double quote"),
+        (b"u-1,Pune", "The value in row 1 has a comma"),
         (b"", "There are 0 values to write, and min_rows is 1"),
     ],
 )
@@ -64,6 +65,7 @@ def test_what_cannot_work_is_not_sent(sandbox, served, transfer, tmp_path, conte
     [
         ("nobody.csv", "There is no file file:///.*nobody.csv"),
         (" ", "path is blank"),
+        ("file://ids.csv", "path has 'ids.csv' where a file:// URI has the name of a machine"),
         ("nowhere://ids.csv", "path has the scheme nowhere"),
     ],
 )

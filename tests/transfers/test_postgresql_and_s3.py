@@ -125,12 +125,12 @@ class TestPostgresql:
     @pytest.mark.parametrize(
         ("column", "sentence"),
         [
-            ("'do-not-show'::bytea", "Row 1 is a bytes"),
-            ("1.5::float8", "Row 1 is a float"),
-            ("1.5::numeric", "Row 1 is a Decimal that is not whole"),
-            ("true", "Row 1 is a bool"),
-            ("now()", "Row 1 is a datetime"),
-            ("array['do-not-show']", "Row 1 is a list"),
+            ("'do-not-show'::bytea", "The value in row 1 is of type bytes"),
+            ("1.5::float8", "The value in row 1 is of type float"),
+            ("1.5::numeric", "The value in row 1 is a Decimal that is not whole"),
+            ("true", "The value in row 1 is of type bool"),
+            ("now()", "The value in row 1 is of type datetime"),
+            ("array['do-not-show']", "The value in row 1 is of type list"),
             ("'do-not-show'::text::integer", "The database could not compute a row of the query"),
             ("1, 2", "The query gives 2 columns"),
             ("", "The query gives no columns"),

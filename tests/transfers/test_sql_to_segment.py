@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sqlite3
 import subprocess
 import sys
 import time
+import traceback
 import types
 from datetime import timedelta
 from pathlib import Path
@@ -23,12 +26,15 @@ from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import ServerError
 from airflow_provider_moengage.segments import audience_file
 from airflow_provider_moengage.transfers import audience_base
+from airflow_provider_moengage.transfers.query import RowsNotReadError
 from airflow_provider_moengage.transfers.staging import Staging
 from tests.support import UNKNOWN_ID, new_dag
 from tests.transfers.conftest import Store
 
 PATH = "/v2/custom-segments/file-segment"
 IDS = ["u-1", "u-2", "u-3"]
+# Not as it stands here in the source, lines of which a traceback has.
+WORDS = "-".join(["do", "not", "show"])
 
 
 def calls(sandbox):
@@ -119,14 +125,14 @@ class TestWhatIsWritten:
         assert served.values() == ["17", "u-1", "u-2", "ü 3"]
         assert found["left_out"] == {"null": 2, "blank": 2, "duplicate": 2}
         assert (found["rows_read"], found["rows_written"], found["blanks_stripped"]) == (10, 4, 2)
-        assert "10 rows are read: 4 values to write; left out are 2 null, 2 blank, 2 duplicate." in log()
+        assert "Read 10 rows: 4 values to write; left out are 2 null, 2 blank, 2 duplicate." in log()
         assert filled()[0].explanation == ""
 
     @pytest.mark.parametrize(
         ("value", "sentence"),
         [
-            (b"do-not-show", "is a bytes, which can be written in more than one way"),
-            (1.5, "is a float, which can be written in more than one way"),
+            (b"do-not-show", "is of type bytes, which can be written in more than one way"),
+            (1.5, "is of type float, which can be written in more than one way"),
             ("do-not\nshow", "has a line break"),
             ("do-not\u2028show", "has a line break"),
             ('"do-not-show"', "has a double quote"),
@@ -138,7 +144,7 @@ class TestWhatIsWritten:
     def test_a_value_that_cannot_be_written(self, sandbox, warehouse, served, transfer, log, value, sentence):
         warehouse.fill([*IDS, value])
         said = refusal_of(transfer())
-        assert f"Row 4 {sentence}" in said
+        assert f"The value in row 4 {sentence}" in said
         assert "show" not in said + log()
         assert (calls(sandbox), served.files) == ([], [])
 
@@ -147,14 +153,16 @@ class TestWhatIsWritten:
         transfer(attribute_type="double").execute({})
         assert served.values() == ["1", "2.5", "3"]
         warehouse.fill(["1", "a"])
-        assert 'Row 2 is no number, and attribute_type is "double"' in refusal_of(transfer(attribute_type="double"))
+        assert 'The value in row 2 is no number, and attribute_type is "double"' in refusal_of(
+            transfer(attribute_type="double")
+        )
 
     def test_many_values_take_a_line_of_the_log_every_few_seconds(self, sandbox, warehouse, transfer, log, monkeypatch):
         monkeypatch.setattr(audience_base, "_SECONDS_BETWEEN_PROGRESS", 0)
         warehouse.fill(f"u-{number}" for number in range(12_000))
         assert transfer().execute({})["rows_written"] == 12_000
         said = log()
-        assert [line for line in ("5,000", "10,000", "12,000") if f"{line} rows are read." in said] == [
+        assert [line for line in ("5,000", "10,000", "12,000") if re.search(f"Read {line} rows[.:]", said)] == [
             "5,000",
             "10,000",
             "12,000",
@@ -165,7 +173,11 @@ class TestWhatIsWritten:
 BAD_INPUT = {
     "mode": ({"mode": "upsert"}, 'mode must be "replace", "add" or "remove", not str (\'upsert\').'),
     "min_rows": ({"min_rows": "many"}, "min_rows must be a whole number, 0 or more"),
-    "max_change": ({"max_change": -1}, "max_change must be a share such as 0.5"),
+    "max_change": ({"max_change": -1}, "max_change must be a share from 0 to 10, such as 0.5"),
+    "max_change in percent": (
+        {"max_change": 30},
+        "0.5 for 50 percent more or fewer, or None for any number, not int (30).",
+    ),
     "max_users": ({"max_users": 0}, "max_users must be a whole number, 1 or more"),
     "keep_staged_file": ({"keep_staged_file": "no"}, "keep_staged_file must be True or False"),
     "dry_run": ({"dry_run": "no"}, "dry_run must be True or False"),
@@ -175,10 +187,14 @@ BAD_INPUT = {
     "expiry_days": ({"expiry_days": 0}, "expiry_days must be"),
     "emails": ({"emails": "a@b.c"}, "emails must be"),
     "callback_url": ({"callback_url": "nowhere"}, "callback_url has no scheme"),
-    "an address for too short": ({"url_expires_in": 3_599}, "url_expires_in must be from 3,600 seconds"),
-    "an address for too long": ({"url_expires_in": timedelta(days=8)}, "url_expires_in must be from 3,600 seconds"),
-    "an address for a truth": ({"url_expires_in": True}, "url_expires_in must be from 3,600 seconds"),
+    "an address for too short": ({"url_expires_in": 3_599}, "url_expires_in must be from an hour to a week"),
+    "an address for too long": ({"url_expires_in": timedelta(days=8)}, "url_expires_in must be from an hour to a week"),
+    "an address for a truth": ({"url_expires_in": True}, "url_expires_in must be from an hour to a week"),
     "no scheme": ({"staging": "here/and/there"}, "staging has no scheme: give the URI of an object storage"),
+    "a path": ({"staging": "/here"}, "or of a folder on this machine, such as file:///tmp/audiences."),
+    "a machine": ({"staging": "file://tmp/a"}, "staging has 'tmp' where a file:// URI has the name of a machine"),
+    "no folder": ({"staging": "file:///nowhere/a"}, "There is no folder file:///nowhere/a, as far as this worker"),
+    "public_url without a scheme": ({"public_url": "files/a"}, "public_url has no scheme. Give an http(s) address"),
     "an unknown scheme": ({"staging": "nowhere://here"}, "staging has the scheme nowhere, which no installed provider"),
     "an unknown connection of the storage": (
         {"staging": "file://nobody@/tmp"},
@@ -188,14 +204,14 @@ BAD_INPUT = {
     "cannot sign": ({"public_url": None}, "The storage of staging (file://) cannot sign an address for MoEngage"),
     "public_url": ({"public_url": "ftp://files"}, "public_url has the scheme ftp"),
     "public_url with a query": ({"public_url": "https://files/?a=b"}, "public_url must be an address without a query"),
-    "an unknown connection": ({"conn_id": "nobody"}, "conn_id names the connection 'nobody', which Airflow does not"),
+    "an unknown connection": ({"conn_id": "nobody"}, "'nobody', which Airflow does not know. Nothing was sent."),
     "no database": ({"conn_id": "moengage_default"}, "'moengage_default' is of type moengage, which is no database"),
     "no query": ({"sql": " "}, "sql is blank"),
     "a comment": ({"sql": "-- select id from users"}, "sql must be one statement that gives one column; it has 0"),
     "two queries": ({"sql": "select 1; select 2"}, "sql must be one statement that gives one column; it has 2"),
     "two columns": (
         {"sql": "select id, id from users"},
-        "The query gives 2 columns, and the file of an audience has one",
+        "the file of an audience has one: let it select nothing but the values. Nothing was uploaded or sent.",
     ),
     "no column": ({"sql": "create table if not exists t (id)"}, "The query gives no columns"),
 }
@@ -216,6 +232,18 @@ def test_a_filter_segment_takes_no_file(sandbox, warehouse, transfer):
     assert calls(sandbox) == []
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_segment_that_moengage_may_have_archived_is_warned_of(sandbox, warehouse, transfer, log, dry_run):
+    """No answer shows whether it has: what this task knows is when it was created, and for how many days."""
+    sandbox.add_segment(name="vip", kind="file", created_time=pendulum.now("UTC").subtract(days=31))
+    warehouse.fill(IDS)
+    assert transfer(dry_run=dry_run).execute({})
+    assert "Unarchive it with UnarchiveSegmentOperator" in log()
+    for arguments in ({"expiry_days": 365}, {"expiry_days": None}):
+        assert transfer(dry_run=dry_run, **arguments).execute({})
+        assert "UnarchiveSegmentOperator" not in log()
+
+
 @pytest.mark.parametrize(
     "sql",
     ["select id from users;", "select id from users; -- all\n", "/* all */ select id from users where id <> '%s;'"],
@@ -228,7 +256,10 @@ def test_how_people_write_a_query(sandbox, warehouse, served, transfer, sql):
 
 def before(rows, **changed):
     """What Airflow knows of the last run."""
-    xcom = {"cs_name": "vip", "mode": "replace", "rows_written": rows, **changed}
+    return run_after({"cs_name": "vip", "mode": "replace", "rows_written": rows, **changed})
+
+
+def run_after(xcom):
     return {"ti": types.SimpleNamespace(try_number=1, xcom_pull=lambda **_: xcom)}
 
 
@@ -247,6 +278,17 @@ class TestGuards:
         assert "the segment is as it was" in log()
         assert (calls(sandbox), served.files) == ([], [])
 
+    def test_without_a_value_no_segment_is_created(self, sandbox, transfer, log):
+        assert transfer(min_rows=0).execute({})["calls"] == []
+        assert "nothing was uploaded or sent, and no segment was created." in log()
+        assert sandbox.segments == []
+
+    def test_one_value_is_one(self, sandbox, warehouse, transfer, log):
+        warehouse.fill(IDS[:1])
+        assert "There is 1 value to write, and min_rows is 2. Nothing was" in refusal_of(transfer(min_rows=2))
+        assert transfer(dry_run=True).execute({})["changes"] == ["1 value would be uploaded: 1 file, 3 bytes."]
+        assert "Read 1 row: 1 value to write;" in log()
+
     @pytest.mark.parametrize(("last", "share"), [(7, "57%"), (1, "200%")])
     def test_a_number_that_is_far_from_the_last_one(self, sandbox, warehouse, served, transfer, last, share):
         warehouse.fill(IDS)
@@ -262,6 +304,19 @@ class TestGuards:
     def test_a_number_that_says_nothing_of_this_one_or_is_near(self, sandbox, warehouse, transfer, context):
         warehouse.fill(IDS)
         assert transfer().execute(context)["rows_written"] == 3
+
+    @pytest.mark.parametrize("between", [{"dry_run": True}, {"min_rows": 0, "max_change": None}])
+    def test_a_run_that_has_sent_nothing_is_no_measure(self, sandbox, warehouse, transfer, between):
+        """What it was compared with itself is what the next one is compared with."""
+        last = before(3)["ti"].xcom_pull()
+        warehouse.fill(range(100) if "dry_run" in between else [])
+        for _ in range(2):
+            last = transfer(**{"max_change": None, **between}).execute(run_after(last))
+            assert (last["calls"], last["last_rows_written"]) == ([], 3)
+        warehouse.fill(range(100))
+        assert "There are 100 values to write, and the last run had 3" in refusal_of(transfer(), run_after(last))
+        warehouse.fill(IDS)
+        assert "last_rows_written" not in transfer().execute(run_after(last))
 
     def test_more_than_a_day_takes(self, sandbox, warehouse, served, transfer):
         warehouse.fill(IDS)
@@ -425,6 +480,15 @@ class TestRetries:
 
 
 class TestStagedFiles:
+    def test_the_log_has_no_address_that_leads_to_a_file(self, sandbox, warehouse, served, transfer, log):
+        """Where no storage signs, whoever knows the name can fetch it."""
+        warehouse.fill(IDS)
+        operator = transfer()
+        operator.execute({})
+        said = log()
+        assert f"{served.url}/{operator.dag_id}/sync/***" in said
+        assert served.files[0].name not in said
+
     @pytest.mark.parametrize("keep", [False, True])
     def test_a_run_deletes_what_nobody_can_fetch_any_more(self, sandbox, warehouse, served, transfer, keep, log):
         warehouse.fill(IDS)
@@ -436,7 +500,7 @@ class TestStagedFiles:
             (folder / name).write_text("u-1")
         transfer(keep_staged_file=keep).execute({})
         assert ((folder / old).exists(), len(served.files)) == (keep, 5 if keep else 4)
-        assert ("Deleted 1 staged files" in log()) is not keep
+        assert ("Deleted 1 staged file, of" in log()) is not keep
 
     def test_its_own_is_kept_until_its_address_has_expired(self, sandbox, warehouse, served, transfer):
         warehouse.fill(IDS)
@@ -463,6 +527,10 @@ def test_a_dry_run(sandbox, warehouse, served, transfer, there):
     found = transfer(dry_run=True).execute({})
     assert found["action"] == ("replace" if there else "create")
     assert found["changes"] == ["3 values would be uploaded: 1 file, 11 bytes."]
+    # A task that reports on it finds what it finds after a run.
+    assert (found["cs_name"], found["cs_id"]) == ("vip", sandbox.segments[0]["id"] if there else None)
+    assert (found["rows_read"], found["rows_written"], found["left_out"]["duplicate"]) == (4, 3, 1)
+    assert (found["bytes"], found["calls"], found["staged_files"]) == (11, [], [])
     assert "min_rows is 4" in refusal_of(transfer(dry_run=True, min_rows=4))
     assert (calls(sandbox), served.files) == ([], [])
 
@@ -506,6 +574,56 @@ def test_what_the_database_cannot_compute_is_not_shown(sandbox, warehouse, trans
     said = refusal_of(transfer())
     assert "could not compute a row of the query (DataError, SQLSTATE 22P02)" in said
     assert "show" not in said + log()
+
+
+@pytest.mark.parametrize("row", [0, 5_000])
+def test_what_sqlite_cannot_decode_is_not_shown(sandbox, warehouse, served, transfer, log, row):
+    """Its driver calls that an OperationalError, as it does a lost disk."""
+    values = [f"u-{number}" for number in range(row)]
+    warehouse.fill([*values, b"do-not-show\xff"])
+    said = refusal_of(transfer(sql="select cast(id as text) as id from users"))
+    assert "could not compute a row of the query (OperationalError)" in said
+    assert "show" not in said + log()
+    assert (calls(sandbox), served.files) == ([], [])
+
+
+class ProgrammingError(Exception):
+    """As Snowflake's driver raises."""
+
+    sqlstate = "22018"
+
+
+def test_an_error_of_the_query_about_a_value_is_not_shown(sandbox, transfer, monkeypatch, log):
+    def execute(_):
+        raise ProgrammingError("Numeric value 'do-not-show' is not recognized")
+
+    cursor = types.SimpleNamespace(execute=execute, close=lambda: None)
+    monkeypatch.setattr("airflow_provider_moengage.transfers.query._cursor_of", lambda _: cursor)
+    said = refusal_of(transfer())
+    assert "could not compute a row of the query (ProgrammingError, SQLSTATE 22018)" in said
+    assert "show" not in said + log()
+
+
+def test_whatever_a_driver_says_while_rows_are_fetched_is_not_shown_and_tried_again(
+    sandbox, warehouse, transfer, monkeypatch, log
+):
+    class GoneError(Exception):
+        sqlstate = WORDS
+
+    def read(*_):
+        raise GoneError(WORDS)
+
+    monkeypatch.setattr("airflow_provider_moengage.transfers.query._column_of", read)
+    warehouse.fill(IDS)
+    with pytest.raises(RowsNotReadError, match=r"while the rows of the query were read \(GoneError\)") as caught:
+        transfer().execute({})
+    assert WORDS not in "".join(traceback.format_exception(caught.value)) + log()
+    assert caught.value.__context__ is None
+
+
+def test_what_is_wrong_with_the_query_is_shown(sandbox, transfer):
+    with pytest.raises(sqlite3.OperationalError, match="no such table: orders"):
+        transfer(sql="select id from orders").execute({})
 
 
 def test_without_the_extra(sandbox, transfer, monkeypatch):
