@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.segments.callbacks import Outcome
     from airflow_provider_moengage.transfers.staging import Staging
 
-_SECONDS_BETWEEN_PROGRESS = 5.0
 
 # What the events of an outlet call it, as the operators for file segments do.
 _ACTIONS = {"replace": "replace", "add": "add_users", "remove": "remove_users"}
@@ -320,41 +319,18 @@ class AudienceOperator(FileOperator):
 
     def _read(self, folder: Path) -> tuple[list[Piece], dict[str, Any]]:
         """Read the values into files on this machine, and hold the guards against them."""
-        from airflow_provider_moengage.segments.audience_file import MAX_FILE_BYTES, DistinctValues
         from airflow_provider_moengage.segments.audience_guards import check_quota, check_rows
-        from airflow_provider_moengage.segments.audience_values import ValueChecks
+        from airflow_provider_moengage.transfers.values_file import write_values
 
-        checks, distinct = ValueChecks(self.attribute_type), DistinctValues(folder)
-        said = time.monotonic()
         with closing(self.read_values()) as batches:  # type: ignore[type-var]
-            for values in batches:
-                distinct.add(checks.texts_of(values))
-                if time.monotonic() - said >= _SECONDS_BETWEEN_PROGRESS:
-                    said = time.monotonic()
-                    self.log.info("Read %s.", count_of(checks.rows, "row"))
-        pieces = distinct.write(MAX_FILE_BYTES)
-        rows = sum(piece.rows for piece in pieces)
-        left_out = {"null": checks.nulls, "blank": checks.blanks, "duplicate": distinct.added - rows}
-        self.log.info(
-            "Read %s: %s to write; left out are %s.",
-            count_of(checks.rows, "row"),
-            count_of(rows),
-            ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()),
-        )
-        if checks.stripped:
-            self.log.info("Blanks were taken off %s.", count_of(checks.stripped))
+            pieces, facts = write_values(batches, self.attribute_type, folder, self.log)
         before = self._rows_before
         if before is None and self.max_change is not None:
             self.log.info("How many values the last run had is not known: max_change has nothing to compare with.")
+        rows = facts["rows_written"]
         check_rows(rows, min_rows=self.min_rows, before=before, max_change=self.max_change)
         check_quota(rows, len(pieces), max_users=self.max_users, deferrable=self.deferrable)
-        return pieces, {
-            "rows_read": checks.rows,
-            "rows_written": rows,
-            "left_out": left_out,
-            "blanks_stripped": checks.stripped,
-            "bytes": sum(piece.size for piece in pieces),
-        }
+        return pieces, facts
 
     def _send(self, client: MoEngageClient, staged: StagedAudience, number: int) -> None:
         """Make the call for one of the files, and write down that it is made."""

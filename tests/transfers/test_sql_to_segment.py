@@ -25,7 +25,7 @@ from sqlalchemy import select
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import ServerError
 from airflow_provider_moengage.segments import audience_file
-from airflow_provider_moengage.transfers import audience_base
+from airflow_provider_moengage.transfers import values_file
 from airflow_provider_moengage.transfers.query import RowsNotReadError
 from airflow_provider_moengage.transfers.staging import Staging
 from tests.support import UNKNOWN_ID, new_dag
@@ -158,7 +158,7 @@ class TestWhatIsWritten:
         )
 
     def test_many_values_take_a_line_of_the_log_every_few_seconds(self, sandbox, warehouse, transfer, log, monkeypatch):
-        monkeypatch.setattr(audience_base, "_SECONDS_BETWEEN_PROGRESS", 0)
+        monkeypatch.setattr(values_file, "_SECONDS_BETWEEN_PROGRESS", 0)
         warehouse.fill(f"u-{number}" for number in range(12_000))
         assert transfer().execute({})["rows_written"] == 12_000
         said = log()

@@ -72,9 +72,9 @@ def test_a_segment_that_is_made_after_the_look(sandbox, warehouse, transfer, mon
     warehouse.fill(IDS)
     original = audience_base.AudienceOperator._stage
 
-    def stage(self):
+    def stage(self, *arguments):
         sandbox.add_segment(name="vip", kind=kind)
-        return original(self)
+        return original(self, *arguments)
 
     monkeypatch.setattr(audience_base.AudienceOperator, "_stage", stage)
     if kind == "filter":
