@@ -74,7 +74,7 @@ def endpoint_of(method: str, path: str) -> Call:
 
 
 def earliest_moments(
-    calls: int, limits: Sequence[Limit], *, sent: Sequence[float] = (), known: RateLimit | None = None
+    calls: int, limits: Sequence[Limit], *, sent: Sequence[float] = (), window: RateLimit | None = None
 ) -> list[float]:
     """
     Say when each of many calls can be sent at the earliest, the answers taking no time.
@@ -86,11 +86,11 @@ def earliest_moments(
     :param calls: how many.
     :param limits: those of the endpoint, such as ``LIMITS[ARCHIVE]``.
     :param sent: when earlier calls were sent, in seconds before now as numbers below 0.
-    :param known: what the last answer said of the window that is used up first; None when nothing is known, which
+    :param window: what the last answer said of the window that is used up first; None when nothing is known, which
         counts as if nothing were used. What others have used leaves that window when it resets.
     :return: seconds from now, in their order.
     """
-    histories = [_history(limit, sent, known) for limit in limits]
+    histories = [_history(limit, sent, window) for limit in limits]
     moments: list[float] = []
     moment = 0.0
     for _ in range(calls):
@@ -104,7 +104,7 @@ def earliest_moments(
 
 
 def least_seconds(
-    calls: int, limits: Sequence[Limit], *, sent: Sequence[float] = (), known: RateLimit | None = None
+    calls: int, limits: Sequence[Limit], *, sent: Sequence[float] = (), window: RateLimit | None = None
 ) -> float:
     """
     Say how long many calls take at least: until the last one can be sent.
@@ -112,19 +112,19 @@ def least_seconds(
     :param calls: how many.
     :param limits: as for :func:`earliest_moments`, which says what is assumed.
     :param sent: likewise.
-    :param known: likewise.
+    :param window: likewise.
     :return: seconds from now.
     """
-    return max(earliest_moments(calls, limits, sent=sent, known=known), default=0.0)
+    return max(earliest_moments(calls, limits, sent=sent, window=window), default=0.0)
 
 
-def _history(limit: Limit, sent: Sequence[float], known: RateLimit | None) -> list[float]:
+def _history(limit: Limit, sent: Sequence[float], window: RateLimit | None) -> list[float]:
     """Give the moments of the calls that a window has in it now, as far as they are known."""
     own = sorted(moment for moment in sent if moment > -limit.seconds)
-    if known is None or known.limit != limit.calls or known.remaining is None or known.resets_in is None:
+    if window is None or window.limit != limit.calls or window.remaining is None or window.resets_in is None:
         return own
-    others = max(0, limit.calls - known.remaining - len(own))
-    return sorted(own + [min(known.resets_in, limit.seconds) - limit.seconds] * others)
+    others = max(0, limit.calls - window.remaining - len(own))
+    return sorted(own + [min(window.resets_in, limit.seconds) - limit.seconds] * others)
 
 
 class TokenBuckets:

@@ -144,7 +144,7 @@ class RateLimiter:
         with self._lock:
             return self._windows[endpoint].wait(ticks) if endpoint in self._windows else 0.0
 
-    def known(self, endpoint: Endpoint, ticks: float) -> RateLimit | None:
+    def window_of(self, endpoint: Endpoint, ticks: float) -> RateLimit | None:
         """
         Give what the answers have said of the window that is used up first.
 
@@ -170,8 +170,8 @@ class RateLimiter:
         """
         with self._lock:
             buckets = self._polls.setdefault(endpoint, TokenBuckets(LIMITS[endpoint[-2:]]))
-            known = self._windows[endpoint].wait(ticks) if endpoint in self._windows else 0.0
-            if (wait := max(known, buckets.wait(ticks))) > 0:
+            window_wait = self._windows[endpoint].wait(ticks) if endpoint in self._windows else 0.0
+            if (wait := max(window_wait, buckets.wait(ticks))) > 0:
                 return wait
             buckets.spend(ticks)
             return 0.0

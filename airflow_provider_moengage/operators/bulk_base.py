@@ -338,12 +338,12 @@ class ManySegmentsOperator(MoEngageOperator):
         from airflow_provider_moengage.segments.estimate import estimate_of
 
         endpoint = client.base_url, client.workspace_id, *self._call
-        tells = [False]
+        has_answers = [False]
 
         def least(calls: int) -> float:
             # Once is enough: between two windows nothing is known.
-            tells[0] = tells[0] or RATE_LIMITER.known(endpoint, time.monotonic()) is not None
-            return estimate_of(calls, self._limits(), sent.before(time.time())).seconds if tells[0] else 0.0
+            has_answers[0] = has_answers[0] or RATE_LIMITER.window_of(endpoint, time.monotonic()) is not None
+            return estimate_of(calls, self._limits(), sent.before(time.time())).seconds if has_answers[0] else 0.0
 
         return least
 

@@ -322,13 +322,17 @@ class CallbackOperator(OneSegmentOperator):
         :param context: the task's context.
         :param answer: what it was before the wait.
         :param outcomes: what the callbacks say, in the order of the calls.
-        :return: the XCom: of several calls with what the last callback says.
+        :return: the XCom: of several calls with the values of all, and the users that the last callback counts.
         """
         from airflow_provider_moengage.assets.segments import attach_change
         from airflow_provider_moengage.links.segments import set_segment_page
 
         said = outcomes[-1].as_json()
-        counts = {name: said[name] for name in ("values_found", "values_processed", "user_count")}
+        counts = {
+            "values_found": sum(outcome.values_found or 0 for outcome in outcomes),
+            "values_processed": sum(outcome.values_processed or 0 for outcome in outcomes),
+            "user_count": said["user_count"],
+        }
         set_segment_page(self, context, answer.get("cs_id"))
         attach_change(self.outlets, context, {"action": "ready", "name": answer.get("cs_name"), **counts})
         self.log.info(

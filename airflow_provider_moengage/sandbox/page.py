@@ -128,10 +128,10 @@ def _facts(snapshot: Snapshot) -> str:
 
 
 def _alerts(snapshot: Snapshot) -> str:
-    waiting = Counter(_fault_in_words(fault) for fault in snapshot.faults)
-    if not waiting:
+    queued = Counter(_fault_in_words(fault) for fault in snapshot.faults)
+    if not queued:
         return ""
-    listed = "; ".join(f"{times} &times; {_text(words)}" for words, times in waiting.items())
+    listed = "; ".join(f"{times} &times; {_text(words)}" for words, times in queued.items())
     return f'<p class="alert">Faults that wait for a request: {listed}</p>'
 
 

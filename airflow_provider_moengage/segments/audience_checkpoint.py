@@ -57,9 +57,13 @@ class AudienceCheckpoint:
         :param progress: what a deferral has taken along, which comes before what the store has.
         :return: it; None when there is nothing, or it is of another audience or of tries before a clear.
         """
-        saved: Any = progress
+        if "staged" in progress:
+            # Of this very execution, whatever its templates have become since: what is begun is brought to its end.
+            staged = StagedAudience(**progress["staged"])
+            return staged if staged.kept_until >= now else None
+        saved: Any = None
         try:
-            if not saved and self._store is not None:
+            if self._store is not None:
                 saved = self._store.get(self._KEY)
         except Exception as error:  # noqa: BLE001 - Airflow raises what its API has come to
             self._log.warning("What an earlier try has done is repeated, since Airflow could not read it: %s", error)

@@ -88,7 +88,7 @@ class DistinctValues:
         for number, buffer in enumerate(self._buffers):
             if buffer:
                 with self._partition(number).open("ab") as output:
-                    output.write("\n".join([*buffer, ""]).encode())
+                    output.write("\n".join([*set(buffer), ""]).encode())
                 buffer.clear()
         self._buffered = 0
 
@@ -99,7 +99,10 @@ class DistinctValues:
         for number in range(_PARTITIONS):
             file = self._partition(number)
             if file.exists():
-                yield b"\n".join(set(file.read_bytes().splitlines()))
+                with file.open("rb") as lines:
+                    # Line by line: a value that is there a million times is in memory once.
+                    distinct = {line.rstrip(b"\n") for line in lines}
+                yield b"\n".join(distinct)
                 # At no time are all of them on the disk twice.
                 file.unlink()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_moengage.client.errors import InvalidInputError, shown
+from airflow_provider_moengage.client.errors import DuplicateNameError, InvalidInputError, shown
 from airflow_provider_moengage.operators.base import LEFT_OUT, LONGEST_DEFERRAL
 from airflow_provider_moengage.operators.callbacks import mask_in_logs
 from airflow_provider_moengage.operators.file_base import FileOperator
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.transfers.staging import Staging
 
 _SECONDS_BETWEEN_PROGRESS = 5.0
+
+# What decides which values are sent, and where to.
+_ASKED = ("source", "moengage_conn_id", "staging", "name", "attribute_name", "attribute_type", "mode")
 
 # What the events of an outlet call it, as the operators for file segments do.
 _ACTIONS = {"replace": "replace", "add": "add_users", "remove": "remove_users"}
@@ -106,10 +109,10 @@ class AudienceOperator(FileOperator):
         :raises MoEngageError: when it is not done.
         """
         from airflow_provider_moengage.assets.segments import attach_change
-        from airflow_provider_moengage.segments.audience_guards import rows_before
+        from airflow_provider_moengage.segments.audience_guards import last_xcom, rows_before
 
         self._checkpoint = self._checkpoint_of(context)
-        self._rows_before = rows_before(self._last_xcom(context), name=self.name, mode=self.mode)
+        self._rows_before = rows_before(last_xcom(context.get("ti"), self.task_id), name=self.name, mode=self.mode)
         found = super().call_api(context)
         if self.is_dry_run:
             found = {**found, **self._as_xcom(found["segment_id"], None)}
@@ -119,18 +122,6 @@ class AudienceOperator(FileOperator):
             # What the next run is to be compared with is no number of a run that has sent nothing.
             found["last_rows_written"] = self._rows_before
         self._checkpoint.clear()
-        return found
-
-    def take_callbacks(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """
-        Carry on after the trigger has waited for the callbacks.
-
-        :param context: the task's context.
-        :param event: what it has found.
-        :return: as :meth:`call_api`.
-        """
-        found = super().take_callbacks(context, event)
-        self._checkpoint_of(context).clear()
         return found
 
     def finish(self, context: Context, answer: dict[str, Any], outcomes: list[Outcome]) -> dict[str, Any]:
@@ -144,11 +135,19 @@ class AudienceOperator(FileOperator):
         """
 
         def own_files() -> list[str]:
-            # After a deferral nothing is open.
-            self._open_staging()
+            self._open_staging()  # which it is not after a deferral
             return [uri.rpartition("/")[2] for uri in answer["staged_files"]]
 
+        # First of all: a try that comes after this one must not look for files that are gone.
+        self._checkpoint_of(context).clear()
         self._delete(own_files)
+        found = sum(outcome.values_found or 0 for outcome in outcomes)
+        if found != answer["rows_written"]:
+            log_lines.warn(
+                self.log,
+                f"MoEngage has found {found:,} values in the files, and {answer['rows_written']:,} were written: the "
+                "audience is not the whole one. Ask MoEngage's support with the request_id.",
+            )
         return super().finish(context, answer, outcomes)
 
     def find_target(self, client: MoEngageClient) -> Target:
@@ -158,7 +157,6 @@ class AudienceOperator(FileOperator):
         :param client: the client of the connection.
         :return: the segment that is there; one without an id for one that is to be made.
         """
-        from airflow_provider_moengage.assets.segments import has_segments
         from airflow_provider_moengage.client.file_inputs import check_expiry_days
         from airflow_provider_moengage.client.names import check_segment_name
         from airflow_provider_moengage.segments.audience_guards import check_options
@@ -187,11 +185,7 @@ class AudienceOperator(FileOperator):
                 f"There is no segment {shown(self.name)} yet. To have it created, set expiry_days: after how many days "
                 "MoEngage archives it. Nothing was read or sent."
             )
-        if has_segments(self.outlets):
-            raise InvalidInputError(
-                f"There is no segment {shown(self.name)} yet, so that the outlet of this task is another one: a "
-                "new segment gets an id of its own. Nothing was sent. Take the outlet away until it is there."
-            )
+        self.refuse_outlets_of_new(self.name)
         return Target(self.name)
 
     def action_on(self, target: Target) -> str:
@@ -238,16 +232,9 @@ class AudienceOperator(FileOperator):
     def _checkpoint_of(self, context: Context) -> AudienceCheckpoint:
         from airflow_provider_moengage.segments.audience_checkpoint import AudienceCheckpoint
 
-        asked = (self.source, self.staging, self.name, self.attribute_name, self.attribute_type, self.mode)
+        asked = tuple(getattr(self, what) for what in _ASKED)
         max_tries = getattr(context.get("ti"), "max_tries", None)
         return AudienceCheckpoint(context.get("task_state_store"), self.log, asked, max_tries)
-
-    def _last_xcom(self, context: Context) -> Any:
-        """Look up what the last run of this task has returned: Airflow's state stores belong to one run."""
-        ti = context.get("ti")
-        if ti is None or not hasattr(ti, "xcom_pull"):
-            return None
-        return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
 
     def _open_staging(self) -> None:
         from airflow_provider_moengage.segments.audience_guards import url_seconds_of
@@ -274,16 +261,20 @@ class AudienceOperator(FileOperator):
 
     def _load(self) -> StagedAudience | None:
         staged = self._checkpoint.load(time.time() + self._staging.url_seconds, self.progress)
-        if staged is not None:
-            if self.calls_back_to_airflow() and not self.progress:
-                # Airflow has forgotten to whom the callbacks of an earlier try belong: each call is made once more.
-                staged.sent = []
-            self.log.info(
-                "%s: staged already; %d of %d calls are made.",
-                count_of(sum(staged.rows)),
-                len(staged.sent),
-                len(staged.files),
-            )
+        if staged is None:
+            return None
+        if self.calls_back_to_airflow() and not self.progress:
+            # Airflow has forgotten to whom the callbacks of an earlier try belong: each call is made once more.
+            staged.sent = []
+        if not self._staging.holds(staged.files[len(staged.sent) :]):
+            self.log.warning("What an earlier try has staged is not there any more: it is staged anew.")
+            return None
+        self.log.info(
+            "%s: staged already; %d of %d calls are made.",
+            count_of(sum(staged.rows)),
+            len(staged.sent),
+            len(staged.files),
+        )
         return staged
 
     def _stage(self, target: Target) -> StagedAudience | None:
@@ -354,7 +345,17 @@ class AudienceOperator(FileOperator):
         fields = {**self.file_fields(staged.segment_id), "segment_id": staged.segment_id}
         if number == 0 and staged.segment_id is None:
             del fields["segment_id"]
-            answer = client.create_file_segment(self.name, **fields, expiry_days=self.expiry_days)
+            try:
+                answer = client.create_file_segment(self.name, **fields, expiry_days=self.expiry_days)
+            except DuplicateNameError as error:
+                # It was made after it was looked for, and before the call.
+                if error.existing_segment_id is None:
+                    raise
+                made = find_by_name(client, self.name)
+                self.refuse_filter_segment(made)
+                staged.segment_id = str(made["id"])
+                self._send(client, staged, number)
+                return
             action, what = "create", "fills"
         elif number == 0 and self.mode == "replace":
             answer = client.replace_users(self.name, **fields)

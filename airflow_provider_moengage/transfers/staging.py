@@ -112,6 +112,15 @@ class Staging:
         if arrived != size:
             raise OSError(f"{arrived:,} of the {size:,} bytes of a file were uploaded to {self._folder}.")
 
+    def holds(self, names: list[str]) -> bool:
+        """
+        Tell whether files are there still.
+
+        :param names: their names in the storage.
+        :return: whether all of them are.
+        """
+        return all(self._folder.fs.exists((self._folder / name).path) for name in names)
+
     def sign(self, name: str) -> str:
         """
         Make the address at which MoEngage fetches a file, whether it is there or not.

@@ -135,7 +135,7 @@ class TestTheLeast:
         assert least_seconds(calls, LIMITS[ARCHIVE]) == seconds
 
     @pytest.mark.parametrize(
-        ("known", "calls", "seconds"),
+        ("window", "calls", "seconds"),
         [
             # The minute
             (RateLimit(50, 0, 30.0), 1, 30),
@@ -159,8 +159,8 @@ class TestTheLeast:
             (RateLimit(50, 70, 30.0), 50, 0),
         ],
     )
-    def test_after_an_answer(self, known, calls, seconds):
-        assert least_seconds(calls, LIMITS[ARCHIVE], known=known) == seconds
+    def test_after_an_answer(self, window, calls, seconds):
+        assert least_seconds(calls, LIMITS[ARCHIVE], window=window) == seconds
 
     @pytest.mark.parametrize(
         ("sent", "calls", "seconds"),
@@ -176,9 +176,9 @@ class TestTheLeast:
 
     def test_ones_own_calls_are_among_those_that_an_answer_counts(self):
         sent = [-50.0] * 30
-        assert least_seconds(30, LIMITS[ARCHIVE], sent=sent, known=RateLimit(50, 20, 10.0)) == 10
-        assert least_seconds(30, LIMITS[ARCHIVE], sent=sent, known=RateLimit(50, 10, 10.0)) == 10
-        assert least_seconds(60, LIMITS[ARCHIVE], sent=sent, known=RateLimit(50, 10, 10.0)) == 60
+        assert least_seconds(30, LIMITS[ARCHIVE], sent=sent, window=RateLimit(50, 20, 10.0)) == 10
+        assert least_seconds(30, LIMITS[ARCHIVE], sent=sent, window=RateLimit(50, 10, 10.0)) == 10
+        assert least_seconds(60, LIMITS[ARCHIVE], sent=sent, window=RateLimit(50, 10, 10.0)) == 60
 
     @settings(deadline=None)
     @given(

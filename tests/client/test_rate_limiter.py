@@ -78,7 +78,7 @@ def test_there_is_room_again_by_itself():
 
 def test_there_is_room_where_nobody_has_called_from_the_first_tick_of_a_machine():
     assert RateLimiter().wait(GETS, ticks=0.0) == 0
-    assert RateLimiter().known(GETS, ticks=0.0) is None
+    assert RateLimiter().window_of(GETS, ticks=0.0) is None
 
 
 def test_it_can_be_reset():
@@ -110,7 +110,7 @@ class TestReservations:
     def test_no_more_than_are_left_are_under_way(self):
         limiter = limiter_after(200, left(2))
         assert [reserved(limiter) for _ in range(3)] == [0, 0, 30]
-        assert limiter.known(GETS, ticks=100.0) == RateLimit(50, 0, 30)
+        assert limiter.window_of(GETS, ticks=100.0) == RateLimit(50, 0, 30)
 
     def test_an_answer_counts_its_own_call_no_more(self):
         limiter = limiter_after(200, left(2))
@@ -126,7 +126,7 @@ class TestReservations:
         limiter = limiter_after(200, left(2))
         limiter.record_answer(GETS, 200, left(9), now=NOW, ticks=100.0)
         limiter.record_answer(GETS, 200, {}, now=NOW, ticks=100.0)
-        assert limiter.known(GETS, ticks=100.0) == RateLimit(50, 2, 30)
+        assert limiter.window_of(GETS, ticks=100.0) == RateLimit(50, 2, 30)
 
     def test_of_two_windows_that_are_used_up_the_one_that_resets_last_counts(self):
         limiter = limiter_after(200, left(0))
@@ -161,7 +161,7 @@ class TestReservations:
     def test_where_the_answers_do_not_say_how_many_are_left_all_go(self):
         limiter = limiter_after(200, {})
         assert [reserved(limiter) for _ in range(20)] == [0] * 20
-        assert limiter.known(GETS, ticks=100.0) is None
+        assert limiter.window_of(GETS, ticks=100.0) is None
 
     def test_an_answer_that_does_not_come_keeps_nobody_for_ever(self):
         limiter = RateLimiter()

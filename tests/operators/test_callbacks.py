@@ -58,7 +58,9 @@ def receiver(monkeypatch):
 
 @pytest.fixture
 def files(sandbox):
-    sandbox.files.delay = timedelta()
+    # SQLite takes one writer at a time, and refuses who comes between another's reading and writing: the task has long
+    # written down what it has sent when the callback comes.
+    sandbox.files.delay = timedelta(seconds=3)
     with file_server() as files:
         yield files
 
