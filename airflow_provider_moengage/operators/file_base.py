@@ -120,6 +120,21 @@ class FileOperator(CallbackOperator):
                 "no file. Nothing was sent. Name a file segment, or change its filters with UpdateSegmentOperator."
             )
 
+    def refuse_outlets_of_new(self, name: str) -> None:
+        """
+        Refuse an outlet when the segment is to be made: it is an asset by its id, which nobody knows yet.
+
+        :param name: the segment's name.
+        :raises InvalidInputError: when an outlet is a segment.
+        """
+        from airflow_provider_moengage.assets.segments import has_segments
+
+        if has_segments(self.outlets):
+            raise InvalidInputError(
+                f"There is no segment {shown(name)} yet, so that the outlet of this task is another one: a new segment "
+                "gets an id of its own. Nothing was sent. Take the outlet away until it is there."
+            )
+
     def warn_of_expiry(self, segment: dict[str, Any], expiry_days: Any) -> None:
         """
         Warn of a segment that is so old that MoEngage may have archived it: no answer shows whether it has.

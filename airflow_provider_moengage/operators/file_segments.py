@@ -92,7 +92,6 @@ class CreateFileSegmentOperator(FileOperator):
         :param client: the client of the connection.
         :return: the segment that is there, or one without an id.
         """
-        from airflow_provider_moengage.assets.segments import has_segments
         from airflow_provider_moengage.client.file_inputs import check_expiry_days
         from airflow_provider_moengage.client.file_segments import FILTER_TYPE
         from airflow_provider_moengage.client.names import check_segment_name
@@ -104,11 +103,7 @@ class CreateFileSegmentOperator(FileOperator):
         self.check_file()
         found = client.find_segment(name=self.name)
         if found is None:
-            if has_segments(self.outlets):
-                raise InvalidInputError(
-                    f"There is no segment {shown(self.name)} yet, so that the outlet of this task is another one: a "
-                    "new segment gets an id of its own. Nothing was sent. Take the outlet away until it is there."
-                )
+            self.refuse_outlets_of_new(self.name)
             return Target(self.name)
         if self.if_exists == "fail":
             taken = DuplicateNameError(f"there is a segment {shown(self.name)} already, and nothing was sent")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from airflow_provider_moengage.transfers.staging import Staging
 
 
+# What decides which values are sent, and where to.
+_ASKED = ("source", "moengage_conn_id", "staging", "name", "attribute_name", "attribute_type", "mode")
+
 # What the events of an outlet call it, as the operators for file segments do.
 _ACTIONS = {"replace": "replace", "add": "add_users", "remove": "remove_users"}
 
@@ -105,10 +108,10 @@ class AudienceOperator(FileOperator):
         :raises MoEngageError: when it is not done.
         """
         from airflow_provider_moengage.assets.segments import attach_change
-        from airflow_provider_moengage.segments.audience_guards import rows_before
+        from airflow_provider_moengage.segments.audience_guards import last_xcom, rows_before
 
         self._checkpoint = self._checkpoint_of(context)
-        self._rows_before = rows_before(self._last_xcom(context), name=self.name, mode=self.mode)
+        self._rows_before = rows_before(last_xcom(context.get("ti"), self.task_id), name=self.name, mode=self.mode)
         found = super().call_api(context)
         if self.is_dry_run:
             found = {**found, **self._as_xcom(found["segment_id"], None)}
@@ -153,7 +156,6 @@ class AudienceOperator(FileOperator):
         :param client: the client of the connection.
         :return: the segment that is there; one without an id for one that is to be made.
         """
-        from airflow_provider_moengage.assets.segments import has_segments
         from airflow_provider_moengage.client.file_inputs import check_expiry_days
         from airflow_provider_moengage.client.names import check_segment_name
         from airflow_provider_moengage.segments.audience_guards import check_options
@@ -182,11 +184,7 @@ class AudienceOperator(FileOperator):
                 f"There is no segment {shown(self.name)} yet. To have it created, set expiry_days: after how many days "
                 "MoEngage archives it. Nothing was read or sent."
             )
-        if has_segments(self.outlets):
-            raise InvalidInputError(
-                f"There is no segment {shown(self.name)} yet, so that the outlet of this task is another one: a "
-                "new segment gets an id of its own. Nothing was sent. Take the outlet away until it is there."
-            )
+        self.refuse_outlets_of_new(self.name)
         return Target(self.name)
 
     def action_on(self, target: Target) -> str:
@@ -233,24 +231,9 @@ class AudienceOperator(FileOperator):
     def _checkpoint_of(self, context: Context) -> AudienceCheckpoint:
         from airflow_provider_moengage.segments.audience_checkpoint import AudienceCheckpoint
 
-        asked = (
-            self.source,
-            self.moengage_conn_id,
-            self.staging,
-            self.name,
-            self.attribute_name,
-            self.attribute_type,
-            self.mode,
-        )
+        asked = tuple(getattr(self, what) for what in _ASKED)
         max_tries = getattr(context.get("ti"), "max_tries", None)
         return AudienceCheckpoint(context.get("task_state_store"), self.log, asked, max_tries)
-
-    def _last_xcom(self, context: Context) -> Any:
-        """Look up what the last run of this task has returned: Airflow's state stores belong to one run."""
-        ti = context.get("ti")
-        if ti is None or not hasattr(ti, "xcom_pull"):
-            return None
-        return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
 
     def _open_staging(self) -> None:
         from airflow_provider_moengage.segments.audience_guards import url_seconds_of
