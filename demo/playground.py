@@ -74,7 +74,7 @@ def run(home: Path = HOME, dags: Path = DAGS, ports: tuple[int, int] = (8080, 89
                     f"\n  MoEngage  {sandbox.url}  (its sandbox, {len(sandbox.segments)} segments)"
                     f"\n  Your DAGs {dags}  (a new file shows within 10 s)"
                     "\n\nThe DAGs are paused. Switch one on: what has times in its schedule, and a start_date, runs"
-                    "\nonce by itself; trigger any other."
+                    "\nonce by itself. Trigger any other that has no run by then."
                     "\nBegin with archive_expired_segments: switch it on, and its plan waits for you under Browse >"
                     "\nRequired Actions."
                     "\n\nCtrl-C ends both."

@@ -66,8 +66,8 @@ def test_gives_up_in_the_end(tolerance):
         tolerance.record_failure(ConnectionFailedError("no route to host"), NOW + TOLERATED_SECONDS + 1)
     assert str(caught.value) == (
         "Gave up waiting for the segment 'camp': for 6 hours no poll has succeeded (3 in a row have failed). The last "
-        "cause: MoEngage could not be reached: no route to host Check the network, and the connection's host and data "
-        "center."
+        "cause: MoEngage could not be reached: no route to host. Check the network, and the connection's host and "
+        "data center."
     )
 
 

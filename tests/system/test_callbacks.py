@@ -86,7 +86,9 @@ def runs_of(airflow):
 
 
 def recorded(airflow):
-    xcoms = airflow.rows("SELECT key, value, timestamp FROM xcom WHERE key LIKE 'moengage_callback_%'")
+    xcoms = airflow.rows(
+        "SELECT key, value, timestamp FROM xcom WHERE dag_id = 'callbacks' AND key LIKE 'moengage_callback_%'"
+    )
     events = airflow.rows("SELECT id FROM asset_event WHERE source_dag_id = 'callbacks'")
     return sorted(xcoms), events
 

@@ -199,9 +199,13 @@ from airflow.sdk import DAG
 
 SOME_TIME_AGO = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
+# Without a start_date Airflow waits for the next time, unless the last one is less than a tenth of the period ago: this
+# one is half a year away, whenever the test runs.
+FAR_AWAY = f"0 0 1 {(datetime.now(timezone.utc).month + 5) % 12 + 1} *"
+
 for name, schedule, start_date in (
     ("daily", "@daily", SOME_TIME_AGO),
-    ("daily_from_now", "@daily", None),
+    ("yearly_from_now", FAR_AWAY, None),
     ("unscheduled", None, SOME_TIME_AGO),
 ):
     with DAG(f"my_own_{name}", schedule=schedule, start_date=start_date):
@@ -224,10 +228,11 @@ def test_a_file_of_ones_own_shows_soon(playground):
 
 def test_what_is_done_as_the_words_say_runs_once(playground):
     airflow = playground.airflow
-    words = "Switch one on: what has times in its schedule, and a start_date, runs once by itself; trigger any other."
+    words = "Switch one on: what has times in its schedule, and a start_date, runs once by itself. "
+    words += "Trigger any other that has no run by then."
     assert words in " ".join(playground.printed.split())
     (playground.own_dags / "my_own.py").write_text(OWN)
-    own = ("my_own_daily", "my_own_daily_from_now", "my_own_unscheduled")
+    own = ("my_own_daily", "my_own_yearly_from_now", "my_own_unscheduled")
     for dag_id in own:
         airflow.unpause(dag_id)
     for dag_id in own[1:]:
