@@ -125,7 +125,7 @@ class TestPostgresql:
     @pytest.mark.parametrize(
         ("column", "sentence"),
         [
-            ("'do-not-show'::bytea", "The value in row 1 is of type bytes"),
+            ("'do-not-show'::bytea", "The value in row 1 is of type (bytes|memoryview)"),
             ("1.5::float8", "The value in row 1 is of type float"),
             ("1.5::numeric", "The value in row 1 is a Decimal that is not whole"),
             ("true", "The value in row 1 is of type bool"),
