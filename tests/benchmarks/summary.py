@@ -27,10 +27,11 @@ def _row(cells: Sequence[str]) -> str:
 def _measured_on(machines: Sequence[Mapping[str, Any]]) -> list[str]:
     last = machines[-1]
     days = sorted(machine["date"][:10] for machine in machines)
+    measured = dict.fromkeys([days[0], days[-1]])
     loads = sorted(machine["load_before"] for machine in machines)
     packages = ", ".join(f"{name} {last[name]}" for name in ("apache-airflow", "requests", "urllib3"))
     return [
-        f"Measured {' to '.join(dict.fromkeys([days[0], days[-1]]))} on {last['cores']} cores of an {last['processor']} (load before:",
+        f"Measured {' to '.join(measured)} on {last['cores']} cores of an {last['processor']} (load before:",
         f"{loads[0]:.1f} to {loads[-1]:.1f}), Python {last['python']}, {packages}.",
     ]
 
