@@ -206,12 +206,13 @@ class ManySegmentsOperator(MoEngageOperator):
 
     def _say_what_would_be_done(self, report: Report) -> dict[str, Any]:
         from airflow_provider_moengage.segments.bulk_report import lines_of_names
-        from airflow_provider_moengage.segments.estimate import count_of
+        from airflow_provider_moengage.segments.log_lines import count_of
 
         untried = report.untried
         # As it would fail, were the connection not to be used.
         with self.hook.client as client:
-            head = f"Dry run: would {self.action} {count_of(len(untried))} of the workspace {client.workspace_id}:"
+            count = count_of(len(untried), "segment")
+            head = f"Dry run: would {self.action} {count} of the workspace {client.workspace_id}:"
         for line in lines_of_names(head, untried):
             self.log.info("%s", line)
         return {"dry_run": True, "action": self.action, "segments": report.entries(untried), **report.as_xcom()}
@@ -258,7 +259,7 @@ class ManySegmentsOperator(MoEngageOperator):
     def _run(self, report: Report, checkpoint: Checkpoint, sent: SentCalls, *, gone_is_done: bool) -> None:
         """Call for each segment that is left, and log and keep what became of them, however it ends."""
         from airflow_provider_moengage.segments.bulk_run import BulkRun
-        from airflow_provider_moengage.segments.estimate import count_of
+        from airflow_provider_moengage.segments.log_lines import count_of
 
         with self.hook.client as client:
             run = BulkRun(
@@ -278,7 +279,7 @@ class ManySegmentsOperator(MoEngageOperator):
                 checkpoint.save(report.keys_of("succeeded", "skipped"), sent.as_json(time.time()))
 
             left = frozenset(segment.key for segment in report.untried)
-            self.log.info("%s: %s, %d at a time.", self.action, count_of(len(left)), self.concurrency)
+            self.log.info("%s: %s, %d at a time.", self.action, count_of(len(left), "segment"), self.concurrency)
             try:
                 self._fill_windows(run, log_progress, save_checkpoint)
             finally:

@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import kind_of, type_of
 from airflow_provider_moengage.client.limits import DAY, FILE_SEGMENTS, LIMITS, least_seconds
+from airflow_provider_moengage.segments.log_lines import count_of
 
 MODES = ("replace", "add", "remove")
 
@@ -74,17 +75,6 @@ def url_seconds_of(url_expires_in: Any) -> int:
             f"most. It is {kind_of(url_expires_in)}."
         )
     return int(seconds)
-
-
-def count_of(number: int, what: str = "value") -> str:
-    """
-    Count values, or other things.
-
-    :param number: how many.
-    :param what: what one is called.
-    :return: such as ``1 value`` and ``1,000 values``.
-    """
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def check_rows(rows: int, *, min_rows: int, before: int | None, max_change: float | None) -> None:
@@ -172,4 +162,4 @@ def rows_before(xcom: Any, *, name: str, mode: str) -> int | None:
 
 
 def _there_are(rows: int) -> str:
-    return f"There {'is' if rows == 1 else 'are'} {count_of(rows)}"
+    return f"There {'is' if rows == 1 else 'are'} {count_of(rows, 'value')}"

@@ -26,7 +26,8 @@ from airflow_provider_moengage.client.errors import (
     TlsError,
 )
 from airflow_provider_moengage.segments.bulk_report import RESULTS, Report, outcome_of
-from airflow_provider_moengage.segments.estimate import count_of, duration
+from airflow_provider_moengage.segments.estimate import duration
+from airflow_provider_moengage.segments.log_lines import count_of
 
 if TYPE_CHECKING:
     from airflow_provider_moengage.segments.bulk_plan import Segment
@@ -181,7 +182,7 @@ class BulkRun:
             time_left = f"at least {duration(least)} left"
         failed = len(report.of("failed"))
         failures = f" ({failed:,} failed)" if failed else ""
-        segments = count_of(len(report.segments))
+        segments = count_of(len(report.segments), "segment")
         return f"{len(report):,} of {segments}{failures}, {rate:.1f} a second, {time_left}."
 
     def summary(self) -> str:
@@ -197,11 +198,13 @@ class BulkRun:
             left = "still to come" if isinstance(report.ended_by, RateLimitError) else "not tried"
             numbers.append(f"{len(report.untried):,} {left}")
         seconds = duration(time.monotonic() - self._began)
-        return f"{count_of(len(report.segments))} in {seconds}: {', '.join(numbers)}."
+        return f"{count_of(len(report.segments), 'segment')} in {seconds}: {', '.join(numbers)}."
 
     def _killed(self) -> KilledError:
         untried = len(self.report.untried)
-        return KilledError(f"The task was killed. {count_of(untried)} {'was' if untried == 1 else 'were'} not tried.")
+        return KilledError(
+            f"The task was killed. {count_of(untried, 'segment')} {'was' if untried == 1 else 'were'} not tried."
+        )
 
     def _start(self) -> None:
         for number in range(min(self._concurrency, len(self._left))):

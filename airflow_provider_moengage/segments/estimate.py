@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.limits import DAY, HOUR, MINUTE, Limit, earliest_moments
+from airflow_provider_moengage.segments.log_lines import count_of
 
 _PERIODS = {MINUTE: "a minute", HOUR: "an hour", DAY: "a day"}
 
@@ -43,7 +44,7 @@ class Estimate:
         end = now + timedelta(seconds=self.seconds)
         when = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
         limit = f"MoEngage {action}s {self.limit.calls:,} {_PERIODS[self.limit.seconds]}"
-        return f"{count_of(self.calls)}: at least {duration(self.seconds)}, {limit}; done about {when} UTC."
+        return f"{count_of(self.calls, 'segment')}: at least {duration(self.seconds)}, {limit}; done about {when} UTC."
 
 
 def estimate_of(calls: int, limits: Sequence[Limit], sent: Sequence[float] = ()) -> Estimate:
@@ -78,8 +79,8 @@ def check_time(estimate: Estimate, action: str, *, deferrable: bool, longest: ti
     if limit is None:
         return
     what = (
-        f"{count_of(estimate.calls)} take at least {duration(estimate.seconds)}: MoEngage {action}s {limit.calls:,} "
-        f"{_PERIODS[limit.seconds]}."
+        f"{count_of(estimate.calls, 'segment')} take at least {duration(estimate.seconds)}: MoEngage {action}s "
+        f"{limit.calls:,} {_PERIODS[limit.seconds]}."
     )
     if longest is not None and estimate.seconds > longest.total_seconds():
         slot = "" if deferrable else ", with deferrable=True, which holds no worker slot meanwhile"
@@ -109,16 +110,6 @@ def duration(seconds: float) -> str:
     if seconds < DAY:
         return _parts(math.ceil(seconds / 60) * 60, (3_600, "h"), (60, "min"))
     return _parts(math.ceil(seconds / HOUR) * 3_600, (86_400, "d"), (3_600, "h"))
-
-
-def count_of(number: int) -> str:
-    """
-    Count segments.
-
-    :param number: how many.
-    :return: such as ``1 segment`` and ``1,000 segments``.
-    """
-    return f"{number:,} segment" if number == 1 else f"{number:,} segments"
 
 
 class SentCalls:

@@ -33,6 +33,17 @@ def short(text: str) -> str:
     return shown(text if len(text) <= _SHORT_CHARACTERS else text[:_SHORT_CHARACTERS] + "...") if text else ""
 
 
+def count_of(number: int, what: str) -> str:
+    """
+    Count things in a sentence.
+
+    :param number: how many.
+    :param what: what one is called.
+    :return: such as ``1 segment`` and ``1,000 segments``.
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def info(log: _Log, text: str) -> None:
     """
     Tell what has happened.

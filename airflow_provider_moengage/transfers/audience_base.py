@@ -17,7 +17,8 @@ from airflow_provider_moengage.operators.callbacks import mask_in_logs
 from airflow_provider_moengage.operators.file_base import FileOperator
 from airflow_provider_moengage.operators.one_segment import Target, find_by_name
 from airflow_provider_moengage.segments import log_lines
-from airflow_provider_moengage.segments.audience_guards import USERS_A_DAY, count_of
+from airflow_provider_moengage.segments.audience_guards import USERS_A_DAY
+from airflow_provider_moengage.segments.log_lines import count_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -206,7 +207,9 @@ class AudienceOperator(FileOperator):
         with TemporaryDirectory(prefix="moengage-audience-") as folder:
             pieces, self._facts = self._read(Path(folder))
         rows, size = self._facts["rows_written"], self._facts["bytes"]
-        return [f"{count_of(rows)} would be uploaded: {count_of(len(pieces), 'file')}, {count_of(size, 'byte')}."]
+        return [
+            f"{count_of(rows, 'value')} would be uploaded: {count_of(len(pieces), 'file')}, {count_of(size, 'byte')}."
+        ]
 
     def change_segment(self, client: MoEngageClient, target: Target) -> dict[str, Any]:
         """
@@ -270,7 +273,7 @@ class AudienceOperator(FileOperator):
             return None
         self.log.info(
             "%s: staged already; %d of %d calls are made.",
-            count_of(sum(staged.rows)),
+            count_of(sum(staged.rows), "value"),
             len(staged.sent),
             len(staged.files),
         )
@@ -293,7 +296,7 @@ class AudienceOperator(FileOperator):
             names = [self._staging.new_name(number, token, kept_until) for number in range(len(pieces))]
             for piece, name in zip(pieces, names, strict=True):
                 self._staging.upload(piece.file, name)
-                self.log.info("Uploaded %s (%s).", count_of(piece.rows), count_of(piece.size, "byte"))
+                self.log.info("Uploaded %s (%s).", count_of(piece.rows, "value"), count_of(piece.size, "byte"))
         staged = StagedAudience(
             names, [piece.rows for piece in pieces], [piece.size for piece in pieces], facts, kept_until
         )

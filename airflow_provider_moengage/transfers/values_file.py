@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow_provider_moengage.segments import audience_file
 from airflow_provider_moengage.segments.audience_file import DistinctValues, Piece
-from airflow_provider_moengage.segments.audience_guards import count_of
 from airflow_provider_moengage.segments.audience_values import ValueChecks
+from airflow_provider_moengage.segments.log_lines import count_of
 
 _SECONDS_BETWEEN_PROGRESS = 5.0
 
@@ -41,11 +41,11 @@ def write_values(
     log.info(
         "Read %s: %s to write; left out are %s.",
         count_of(checks.rows, "row"),
-        count_of(rows),
+        count_of(rows, "value"),
         ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()),
     )
     if checks.stripped:
-        log.info("Blanks were taken off %s.", count_of(checks.stripped))
+        log.info("Blanks were taken off %s.", count_of(checks.stripped, "value"))
     return pieces, {
         "rows_read": checks.rows,
         "rows_written": rows,

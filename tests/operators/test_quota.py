@@ -12,7 +12,8 @@ from airflow_provider_moengage.client.limits import ARCHIVE, LIMITS
 from airflow_provider_moengage.operators.bulk import ArchiveSegmentsOperator, UnarchiveSegmentsOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.segments.bulk_run import KilledError
-from airflow_provider_moengage.segments.estimate import SentCalls, count_of, duration, estimate_of
+from airflow_provider_moengage.segments.estimate import SentCalls, duration, estimate_of
+from airflow_provider_moengage.segments.log_lines import count_of
 from tests.benchmarks.on_the_clock import archived_under_limits
 from tests.benchmarks.quota import WANTED, least_of
 from tests.support import once
@@ -53,7 +54,7 @@ def test_what_was_sent_before_counts():
 
 
 def test_how_it_is_written():
-    assert [count_of(number) for number in (0, 1, 1_000)] == ["0 segments", "1 segment", "1,000 segments"]
+    assert [count_of(number, "segment") for number in (0, 1, 1_000)] == ["0 segments", "1 segment", "1,000 segments"]
     written = [duration(seconds) for seconds in (0, 9.9, 59, 65, 3_600, 14_599, 86_399, 86_400, 100_000)]
     assert written == [
         "0.0 s",
