@@ -115,6 +115,19 @@ class MoEngageOperator(PlainArguments, BaseOperator):
         self._start(progress or {})
         return self._call_or_defer(context, waiting_since)
 
+    def _last_xcom(self, context: Context) -> Any:
+        """
+        Look up what the last run of this task has returned: Airflow's state stores belong to one run.
+
+        :param context: the task's context.
+        :return: it; None when there is nothing.
+        """
+        ti = context.get("ti")
+        if not hasattr(ti, "xcom_pull"):
+            return None
+        # Without map_indexes Airflow 3 gives a list of what all runs have returned, from the third run on.
+        return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
+
     def _call_or_defer(self, context: Context, waiting_since: str | None) -> Any:
         from airflow_provider_moengage import retry_policy
 
