@@ -17,7 +17,7 @@ def running_receiver() -> Iterator[str]:
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    from airflow_provider_moengage.plugins.callbacks import receive_callbacks
+    from airflow_provider_moengage.plugins.plugin import receive_callbacks
 
     app = Starlette(routes=[Mount("/moengage", receive_callbacks)])
     # Its access log is that of Airflow, which is not the same in all versions.

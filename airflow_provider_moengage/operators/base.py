@@ -122,7 +122,7 @@ class MoEngageOperator(PlainArguments, BaseOperator):
         :param context: the task's context.
         :return: it; None when there is nothing.
         """
-        ti = context.get("ti")
+        ti: Any = context.get("ti")
         if not hasattr(ti, "xcom_pull"):
             return None
         # Without map_indexes Airflow 3 gives a list of what all runs have returned, from the third run on.

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demo import say
-from tests.benchmarks import audiences, bulk, calls, filters, first_minute, parsing, quota, today, waiting
+from tests.benchmarks import audiences, bulk, calls, filters, parsing, quota, today, waiting
 from tests.benchmarks.machine import facts
 from tests.benchmarks.show import compact, lines_of
 from tests.benchmarks.summary import summary
@@ -21,10 +21,9 @@ BENCHMARKS = {
     "bulk": bulk,
     "quota": quota,
     "filters": filters,
-    "first_minute": first_minute,
     "audiences": audiences,
 }
-# What compares two builds is of two builds: it is measured when it is named, and printed, and kept by nobody.
+# What compares two builds needs the other one, and takes hours as a whole: it is measured when it is named.
 COMPARED = {"today": today}
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -33,18 +32,15 @@ def main() -> int:
     options = _parser().parse_args()
     for name in options.only or BENCHMARKS:
         machine = facts()
-        if name in COMPARED:
-            say("\n".join(["", *COMPARED[name].report(COMPARED[name].measure(options)), "", *lines_of(machine)]))
-            continue
-        benchmark = BENCHMARKS[name]
+        benchmark = {**BENCHMARKS, **COMPARED}[name]
         figures = benchmark.measure(options)
         # After each of them: who stops the next one keeps this, and two at a time keep each other's.
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        if name in COMPARED:
+            figures = COMPARED[name].joined(results.get(name, {}), figures)
         results[name] = {"machine": machine, **figures}
         RESULTS.write_text(compact(results))
         say("\n".join(["", *benchmark.report(figures), "", *lines_of(machine), ""]))
-    if set(options.only or BENCHMARKS) <= COMPARED.keys():
-        return 0
     results = json.loads(RESULTS.read_text())
     say("\n".join(["The table of docs/performance.md:", "", *summary(results), ""]))
     say(f"The raw figures are in tests/benchmarks/{RESULTS.name}.")
@@ -58,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--long", action="store_true", help="bulk: also what takes minutes, one segment at a time")
     parser.add_argument("--against", default=today.DEFAULT_BUILD, help="today: the other build, as git names it")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="today: how often each row is measured of each build, in turn"
+    )
     parser.add_argument(
         "--rows",
         action="append",

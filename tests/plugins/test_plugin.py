@@ -11,14 +11,14 @@ import pytest
 from packaging.version import Version
 
 from airflow_provider_moengage import get_provider_info
-from airflow_provider_moengage.plugins.callbacks import MoEngagePlugin, is_wanted
+from airflow_provider_moengage.plugins.plugin import MoEngagePlugin, is_wanted
 
 ADDED_MODULES = """
 import sys
 import airflow.plugins_manager, airflow.providers.common.compat.sdk as sdk
 sdk.AirflowPlugin, sdk.conf
 before = set(sys.modules)
-from airflow_provider_moengage.plugins.callbacks import MoEngagePlugin
+from airflow_provider_moengage.plugins.plugin import MoEngagePlugin
 print(len(MoEngagePlugin.fastapi_apps), *sorted(set(sys.modules) - before))
 """
 ON = {"AIRFLOW__MOENGAGE__RECEIVE_CALLBACKS": "True", "AIRFLOW__API__BASE_URL": "https://airflow.example.com"}
@@ -62,7 +62,7 @@ def test_to_load_it_adds_three_modules_at_most(environment, mounted):
     apps, *added = found.stdout.splitlines()[-1].split()
     assert apps == mounted
     # The package itself may be there: Airflow asks it what it has.
-    of_plugin = ["airflow_provider_moengage.plugins", "airflow_provider_moengage.plugins.callbacks"]
+    of_plugin = ["airflow_provider_moengage.plugins", "airflow_provider_moengage.plugins.plugin"]
     assert added in (of_plugin, ["airflow_provider_moengage", *of_plugin])
 
 
