@@ -176,6 +176,7 @@ class PolicyRetry(Urllib3Retry):
 
     :param policy: decides.
     :param record: gets each answer that is not the last: method, path and query, status, headers.
+    :param record_repeat: gets the method of each try that may be the second of a request that was carried out.
     :param attempt: which try is under way, counted from 1.
     :param first_failure: when the first try failed, on the monotonic clock.
     :param not_before: when this try may begin, on the monotonic clock.
@@ -185,6 +186,7 @@ class PolicyRetry(Urllib3Retry):
         self,
         policy: RetryPolicy,
         record: Callable[[str, str, int, Mapping[str, str]], None],
+        record_repeat: Callable[[str], None],
         *,
         attempt: int = 1,
         first_failure: float | None = None,
@@ -193,6 +195,7 @@ class PolicyRetry(Urllib3Retry):
         super().__init__(total=None, redirect=False, raise_on_status=False)
         self.policy = policy
         self.record = record
+        self.record_repeat = record_repeat
         self.attempt = attempt
         self.first_failure = first_failure
         self.not_before = not_before
@@ -260,6 +263,8 @@ class PolicyRetry(Urllib3Retry):
             self.attempt + 1,
             self.policy.tries,
         )
+        if not _is_certainly_refused(failure):
+            self.record_repeat(method or "")
         if response:
             self.record(method or "", url or "", response.status, response.headers)
             if response.status == _MISDIRECTED or read_body(response, _DRAINED_BYTES)[1]:
@@ -267,6 +272,7 @@ class PolicyRetry(Urllib3Retry):
         return PolicyRetry(
             self.policy,
             self.record,
+            self.record_repeat,
             attempt=self.attempt + 1,
             first_failure=first_failure,
             not_before=now + decision.wait,
@@ -303,6 +309,12 @@ def _cause_of(failure: Failure) -> tuple[str, bool] | None:
     if failure.status >= 500:
         return f"the server failed ({failure.status})", False
     return _MENDED_BY_WAITING.get(failure.status)
+
+
+def _is_certainly_refused(failure: Failure) -> bool:
+    """Tell whether nothing was carried out: to send it again makes it no second one."""
+    cause = _cause_of(failure)
+    return cause is None or cause[1]
 
 
 def _says_that_the_workspace_is_full(response: BaseHTTPResponse) -> bool:

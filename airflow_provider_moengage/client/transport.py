@@ -94,7 +94,10 @@ class Transport:
         self.database_name = database_name
         self.timeout = timeout
         self.retry = retry
-        self._session = _session_of(base_url, workspace_id, api_key, app_key, PolicyRetry(retry, self._record))
+        self.repeats = 0
+        """How often a request that changes something was sent again though it may have been carried out."""
+        tries = PolicyRetry(retry, self._record, self._record_repeat)
+        self._session = _session_of(base_url, workspace_id, api_key, app_key, tries)
         self._secrets = Secrets(workspace_id, api_key)
 
     def close(self) -> None:
@@ -171,6 +174,10 @@ class Transport:
         """Believe what an answer says of the rate limit; the target may begin with the path of the base URL."""
         endpoint = self._endpoint(method, target.removeprefix(urlsplit(self.base_url).path))
         RATE_LIMITER.record_answer(endpoint, status, headers, now=time.time(), ticks=time.monotonic())
+
+    def _record_repeat(self, method: str) -> None:
+        if method != "GET":
+            self.repeats += 1
 
     def _exchange(
         self, method: str, target: str, data: bytes | None, call: str, values: SentValues

@@ -66,7 +66,7 @@ class TestReplace:
             "left_out": {"null": 0, "blank": 0, "duplicate": 0},
             "blanks_stripped": 0,
             "bytes": 11,
-            "calls": [{"action": "create", "rows": 3, "bytes": 11}],
+            "calls": [{"action": "create", "rows": 3, "bytes": 11, "repeated": False}],
             "staged_files": [str(served.files[0].as_uri())],
         }
         assert sandbox.requests[-1].json["expiry_time"] == 30
@@ -691,6 +691,61 @@ class TestTheWait:
         assert served.files == staged
         addresses = {request.json["callback_url"] for request in sandbox.requests if request.method != "GET"}
         assert len(addresses) == 2
+
+    @pytest.mark.parametrize(
+        ("faults", "is_kept"),
+        [
+            ([{"fault": "lost-answer"}], True),
+            ([{"status": 429, "headers": {"Retry-After": "0"}}], False),
+            # What comes after the deferral is the second of two all the same.
+            ([{"fault": "lost-answer"}, {"status": 429, "headers": {"Retry-After": "3600"}}], True),
+        ],
+        ids=["the answer is lost", "refused", "lost, then a deferral"],
+    )
+    def test_a_call_that_moengage_may_hold_twice_keeps_its_file(
+        self, sandbox, warehouse, served, transfer, filled, context, clock, log, faults, is_kept
+    ):
+        """The second one would find no file, and fail what the first has done."""
+        sandbox.add_segment(name="vip", kind="file")
+        warehouse.fill(IDS)
+        for fault in faults:
+            sandbox.fail_next(method="PUT", **fault)
+        operator = transfer(wait=True, deferrable=True)
+        with pytest.raises(TaskDeferred) as deferred:
+            operator.execute(context)
+        if len(faults) == 2:
+            kwargs = json.loads(json.dumps(deferred.value.kwargs))
+            clock.move(7_200)
+            with pytest.raises(TaskDeferred) as deferred:
+                transfer(wait=True, deferrable=True).execute_complete(context, **kwargs)
+        event = self.called_back(deferred.value, filled()[0])
+
+        found = transfer(wait=True, deferrable=True).take_callbacks(context, event)
+
+        assert [call["repeated"] for call in found["calls"]] == [is_kept]
+        assert len(served.files) == is_kept
+        assert ("MoEngage may hold 1 call twice" in log()) is is_kept
+        assert [request.status for request in sandbox.files.requests] == [201] * (2 if is_kept else 1)
+
+    def test_what_an_earlier_try_has_sent_may_be_fetched_still(
+        self, sandbox, warehouse, served, transfer, filled, context, log
+    ):
+        """A worker that was killed has written down nothing of its last call."""
+        sandbox.add_segment(name="vip", kind="file")
+        warehouse.fill(IDS)
+        for _ in range(2):
+            with pytest.raises(TaskDeferred) as deferred:
+                transfer(wait=True, deferrable=True).execute(context)
+        _, done = filled()
+        transfer(wait=True, deferrable=True).take_callbacks(context, self.called_back(deferred.value, done))
+        assert len(served.files) == 1
+        assert "or an earlier try has made the same." in log()
+        # As all others, once nobody can fetch it.
+        (file,) = served.files
+        file.rename(file.with_name(re.sub(r"^\d{4}", "2020", file.name)))
+        assert transfer().execute({})["calls"]
+        assert [left.name[:4] for left in served.files] != ["2020"]
+        assert len(served.files) == 1
 
 
 SYNC = """
