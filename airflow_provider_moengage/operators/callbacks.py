@@ -14,7 +14,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator
 from airflow_provider_moengage.operators.templating import check_durations
-from airflow_provider_moengage.segments.callback_token import SECONDS_VALID, Ticket, token_of
+from airflow_provider_moengage.segments.callback_token import SECONDS_VALID, Ticket, check_wait, token_of
 from airflow_provider_moengage.segments.callbacks import (
     PATH,
     FileRequest,
@@ -144,7 +144,7 @@ class CallbackOperator(OneSegmentOperator):
     :meth:`record_accepted` after each that was accepted, and :meth:`wait_for_callbacks` after the last.
 
     :param wait: succeed when MoEngage has called back, instead of when it has accepted the request.
-    :param wait_timeout: for how long, in seconds or as a timedelta.
+    :param wait_timeout: for how long, in seconds or as a timedelta: 7 days at most.
     :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     """
 
@@ -163,6 +163,7 @@ class CallbackOperator(OneSegmentOperator):
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.poll_interval = poll_interval
+        self._check_wait()
         # The task instance that runs, and the request of the call that is being made.
         self._ti: Any = None
         self._request: FileRequest | None = None
@@ -207,12 +208,17 @@ class CallbackOperator(OneSegmentOperator):
         ):
             if not isinstance(value, (int, float)) or not value > 0:
                 raise InvalidInputError(f"{parameter} must be more than 0 seconds.")
+        self._check_wait()
         if self.calls_back_to_airflow() and self._ti is None and not self.is_dry_run:
             given = "wait=True" if self.callback_url is None else 'callback_url="airflow"'
             raise InvalidInputError(
                 f"{given} is for a task that Airflow runs: there is no task instance, and nothing was done. In a test, "
                 "give execute() a context with a ti, or run the DAG."
             )
+
+    def _check_wait(self) -> None:
+        if self.wait is True:
+            check_wait("wait_timeout", self._wait_seconds())
 
     def receiver_address(self) -> str:
         """
