@@ -20,6 +20,8 @@ from airflow_provider_moengage.segments.callbacks import (
     FileRequest,
     Outcome,
     RefusedCallbackError,
+    counts_of,
+    expectation,
     never_called_back,
     read_xcom,
 )
@@ -236,11 +238,13 @@ class CallbackOperator(OneSegmentOperator):
             return min(seconds, self.execution_timeout.total_seconds())
         return seconds
 
-    def new_callback_url(self, segment_id: str | None) -> str:
+    def new_callback_url(self, segment_id: str | None, number: int = 1, count: int = 1) -> str:
         """
         Make the address for the callback of one call, and let Airflow expect it.
 
         :param segment_id: the segment whose asset gets an event of the callback; None while it has no id.
+        :param number: which of the calls for one audience: the event is one for all of them.
+        :param count: how many calls there are.
         :return: the address, with a token.
         :raises InvalidInputError: when no callback can come to this Airflow.
         """
@@ -252,7 +256,7 @@ class CallbackOperator(OneSegmentOperator):
         address = f"{address}?token={token_of(ticket, key or '')}"
         mask_in_logs(address)
         # Before the call: Airflow takes it away when the task starts again, and nothing expects the old callback then.
-        ti.xcom_push(key=self._request.expected_key, value="expected")
+        ti.xcom_push(key=self._request.expected_key, value=expectation(number, count))
         return address
 
     def record_accepted(self) -> None:
@@ -336,18 +340,13 @@ class CallbackOperator(OneSegmentOperator):
         from airflow_provider_moengage.assets.segments import attach_change
         from airflow_provider_moengage.links.segments import set_segment_page
 
-        said = outcomes[-1].as_json()
-        counts = {
-            "values_found": sum(outcome.values_found or 0 for outcome in outcomes),
-            "values_processed": sum(outcome.values_processed or 0 for outcome in outcomes),
-            "user_count": said["user_count"],
-        }
+        counts = counts_of(outcomes)
         set_segment_page(self, context, answer.get("cs_id"))
         attach_change(self.outlets, context, {"action": "ready", "name": answer.get("cs_name"), **counts})
         self.log.info(
             "MoEngage has called back: %(values_found)d values found, %(values_processed)d processed.", counts
         )
-        return {**answer, "request_id": said["request_id"], **counts}
+        return {**answer, "request_id": outcomes[-1].request_id, **counts}
 
     def _never_called_back(self, answer: dict[str, Any]) -> str:
         return never_called_back(answer.get("cs_name"), self._wait_seconds())

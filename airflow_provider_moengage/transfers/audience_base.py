@@ -340,7 +340,8 @@ class AudienceOperator(FileOperator):
     def _send(self, client: MoEngageClient, staged: StagedAudience, number: int) -> None:
         """Make the call for one of the files, and write down that it is made."""
         self._set_file_url(staged.files[number])
-        fields = {**self.file_fields(staged.segment_id), "segment_id": staged.segment_id}
+        fields = self.file_fields(staged.segment_id, number + 1, len(staged.files))
+        fields["segment_id"] = staged.segment_id
         if number == 0 and staged.segment_id is None:
             del fields["segment_id"]
             try:

@@ -651,6 +651,16 @@ class TestTheWait:
         )
         return {"ti": ti, "task_state_store": Store()}
 
+    def test_several_files_are_expected_as_parts_of_one(self, sandbox, warehouse, transfer, context, monkeypatch):
+        """Their callbacks make one event, with the last."""
+        monkeypatch.setattr(audience_file, "MAX_FILE_BYTES", 7)
+        pushed = {}
+        context["ti"].xcom_push = lambda key, value: pushed.update({key: value})
+        warehouse.fill([f"u-{number}" for number in range(5)])
+        transfer(callback_url="airflow").execute(context)
+        expected = [value for key, value in pushed.items() if key.startswith("moengage_request_")]
+        assert expected == ["expected: 1 of 3", "expected: 2 of 3", "expected: 3 of 3"]
+
     @staticmethod
     def called_back(deferred, done):
         """What the trigger gives to a task whose callbacks have come."""
