@@ -12,6 +12,7 @@ import time
 import traceback
 import types
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pendulum
@@ -25,6 +26,7 @@ from sqlalchemy import select
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import ServerError
 from airflow_provider_moengage.segments import audience_file
+from airflow_provider_moengage.segments.audience_values import ValueChecks
 from airflow_provider_moengage.transfers import values_file
 from airflow_provider_moengage.transfers.query import RowsNotReadError
 from airflow_provider_moengage.transfers.staging import Staging
@@ -147,6 +149,24 @@ class TestWhatIsWritten:
         assert f"The value in row 4 {sentence}" in said
         assert "do-not" not in said + log()
         assert (calls(sandbox), served.files) == ([], [])
+
+    @pytest.mark.parametrize("attribute_type", ["string", "double"])
+    @pytest.mark.parametrize("values", [[7, 10**5_000], [7, -(10**100)], ["7", 10**5_000], ["7", Decimal("1E+100")]])
+    def test_numbers_that_are_too_long(self, sandbox, served, transfer, monkeypatch, log, values, attribute_type):
+        """As the drivers of some databases give them. Python itself writes none of more than 4,300 digits."""
+        rows = iter([[(value,) for value in values], []])
+        cursor = types.SimpleNamespace(
+            execute=lambda _: None, fetchmany=lambda _: next(rows), description=[("id",)], close=lambda: None
+        )
+        monkeypatch.setattr("airflow_provider_moengage.transfers.query._cursor_of", lambda _: cursor)
+        said = refusal_of(transfer(attribute_type=attribute_type))
+        assert "The value in row 2 has more than 100 digits. Nothing was uploaded or sent." in said
+        assert "000000" not in said + log()
+        assert (calls(sandbox), served.files) == ([], [])
+
+    @pytest.mark.parametrize("value", [10**100 - 1, Decimal(10**100 - 1)])
+    def test_a_number_of_a_hundred_digits(self, value):
+        assert ValueChecks("string").texts_of([value]) == ["9" * 100]
 
     def test_numbers(self, sandbox, warehouse, served, transfer):
         warehouse.fill(["1", "2.5", 3])
