@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 # Of an answer that is not wanted any more, so that its connection can be used again.
 _DRAINED_BYTES = 64 * 1024
 
+# As the lines of operators are, which have a file for that; this one is below it.
+_LINE_CHARACTERS = 120
+
 # POST is not among them: it creates.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE"})
 
@@ -253,15 +256,9 @@ class PolicyRetry(Urllib3Retry):
             _log.debug("%s %s is not sent again: %s.", method, url, decision.reason)
             raise NoAnswerError(_pool, url or "", error or ResponseError("it is an error"), self.attempt)
         cause = f" ({in_plain_words(error)})" if error else ""
-        _log.warning(
-            "%s %s: %s%s. It is sent again in %.1f s (try %d of %d).",
-            method,
-            url,
-            decision.reason,
-            cause,
-            decision.wait,
-            self.attempt + 1,
-            self.policy.tries,
+        warn_in_lines(
+            f"{method} {url}: {decision.reason}{cause}.",
+            f"It is sent again in {decision.wait:.1f} s (try {self.attempt + 1} of {self.policy.tries}).",
         )
         if not _is_certainly_refused(failure):
             self.record_repeat(method or "")
@@ -286,6 +283,18 @@ class PolicyRetry(Urllib3Retry):
         """
         if (wait := self.not_before - time.monotonic()) > 0:
             time.sleep(wait)
+
+
+def warn_in_lines(what: str, then: str) -> None:
+    """
+    Say what is the matter and what comes of it: in one line where that is not longer than a screen is wide.
+
+    :param what: a sentence.
+    :param then: another one.
+    """
+    is_short = len(what) + 1 + len(then) <= _LINE_CHARACTERS
+    for line in [f"{what} {then}"] if is_short else [what, f"  {then}"]:
+        _log.warning("%s", line)
 
 
 def _repeats_what_was_logged(record: logging.LogRecord) -> bool:
