@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 # Of an answer that is not wanted any more, so that its connection can be used again.
 _DRAINED_BYTES = 64 * 1024
 
+# As the lines of operators are, which have a file for that; this one is below it.
+_LINE_CHARACTERS = 120
+
 # POST is not among them: it creates.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE"})
 
@@ -176,6 +179,7 @@ class PolicyRetry(Urllib3Retry):
 
     :param policy: decides.
     :param record: gets each answer that is not the last: method, path and query, status, headers.
+    :param record_repeat: gets the method of each try that may be the second of a request that was carried out.
     :param attempt: which try is under way, counted from 1.
     :param first_failure: when the first try failed, on the monotonic clock.
     :param not_before: when this try may begin, on the monotonic clock.
@@ -185,6 +189,7 @@ class PolicyRetry(Urllib3Retry):
         self,
         policy: RetryPolicy,
         record: Callable[[str, str, int, Mapping[str, str]], None],
+        record_repeat: Callable[[str], None],
         *,
         attempt: int = 1,
         first_failure: float | None = None,
@@ -193,6 +198,7 @@ class PolicyRetry(Urllib3Retry):
         super().__init__(total=None, redirect=False, raise_on_status=False)
         self.policy = policy
         self.record = record
+        self.record_repeat = record_repeat
         self.attempt = attempt
         self.first_failure = first_failure
         self.not_before = not_before
@@ -250,16 +256,12 @@ class PolicyRetry(Urllib3Retry):
             _log.debug("%s %s is not sent again: %s.", method, url, decision.reason)
             raise NoAnswerError(_pool, url or "", error or ResponseError("it is an error"), self.attempt)
         cause = f" ({in_plain_words(error)})" if error else ""
-        _log.warning(
-            "%s %s: %s%s. It is sent again in %.1f s (try %d of %d).",
-            method,
-            url,
-            decision.reason,
-            cause,
-            decision.wait,
-            self.attempt + 1,
-            self.policy.tries,
+        warn_in_lines(
+            f"{method} {url}: {decision.reason}{cause}.",
+            f"It is sent again in {decision.wait:.1f} s (try {self.attempt + 1} of {self.policy.tries}).",
         )
+        if not _is_certainly_refused(failure):
+            self.record_repeat(method or "")
         if response:
             self.record(method or "", url or "", response.status, response.headers)
             if response.status == _MISDIRECTED or read_body(response, _DRAINED_BYTES)[1]:
@@ -267,6 +269,7 @@ class PolicyRetry(Urllib3Retry):
         return PolicyRetry(
             self.policy,
             self.record,
+            self.record_repeat,
             attempt=self.attempt + 1,
             first_failure=first_failure,
             not_before=now + decision.wait,
@@ -280,6 +283,18 @@ class PolicyRetry(Urllib3Retry):
         """
         if (wait := self.not_before - time.monotonic()) > 0:
             time.sleep(wait)
+
+
+def warn_in_lines(what: str, then: str) -> None:
+    """
+    Say what is the matter and what comes of it: in one line where that is not longer than a screen is wide.
+
+    :param what: a sentence.
+    :param then: another one.
+    """
+    is_short = len(what) + 1 + len(then) <= _LINE_CHARACTERS
+    for line in [f"{what} {then}"] if is_short else [what, f"  {then}"]:
+        _log.warning("%s", line)
 
 
 def _repeats_what_was_logged(record: logging.LogRecord) -> bool:
@@ -303,6 +318,12 @@ def _cause_of(failure: Failure) -> tuple[str, bool] | None:
     if failure.status >= 500:
         return f"the server failed ({failure.status})", False
     return _MENDED_BY_WAITING.get(failure.status)
+
+
+def _is_certainly_refused(failure: Failure) -> bool:
+    """Tell whether nothing was carried out: to send it again makes it no second one."""
+    cause = _cause_of(failure)
+    return cause is None or cause[1]
 
 
 def _says_that_the_workspace_is_full(response: BaseHTTPResponse) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Mapping
@@ -47,11 +46,9 @@ from airflow_provider_moengage.client.proxies import proxy_address
 from airflow_provider_moengage.client.rate_limiter import RATE_LIMITER, Endpoint
 from airflow_provider_moengage.client.redaction import Secrets
 from airflow_provider_moengage.client.refusals import AUTH_CODE_HEADER, error_from_answer
-from airflow_provider_moengage.client.retry import NoAnswerError, PolicyRetry, RetryPolicy
+from airflow_provider_moengage.client.retry import NoAnswerError, PolicyRetry, RetryPolicy, warn_in_lines
 from airflow_provider_moengage.client.urls import check_target, is_loopback
 from airflow_provider_moengage.client.wait_headers import asked_wait
-
-_log = logging.getLogger(__name__)
 
 # So many characters of an answer an error holds at most.
 _KEPT_CHARACTERS = 10_000
@@ -94,7 +91,10 @@ class Transport:
         self.database_name = database_name
         self.timeout = timeout
         self.retry = retry
-        self._session = _session_of(base_url, workspace_id, api_key, app_key, PolicyRetry(retry, self._record))
+        self.repeats = 0
+        """How often a request that changes something was sent again though it may have been carried out."""
+        tries = PolicyRetry(retry, self._record, self._record_repeat)
+        self._session = _session_of(base_url, workspace_id, api_key, app_key, tries)
         self._secrets = Secrets(workspace_id, api_key)
 
     def close(self) -> None:
@@ -160,7 +160,9 @@ class Transport:
                 raise RateLimitError(said, retry_after=wait, call=call)
             # A little later than the end of the window, and not together with everybody else who waits for it.
             wait += random.random() * min(1.0, wait / 100)  # noqa: S311 - it spreads requests, it keeps no secret
-            _log.warning("%s: the rate limit is used up. It is sent in %.1f s, when there is room again.", call, wait)
+            warn_in_lines(
+                f"{call}: the rate limit is used up.", f"It is sent in {wait:.1f} s, when there is room again."
+            )
             time.sleep(wait)
             left -= wait
 
@@ -171,6 +173,10 @@ class Transport:
         """Believe what an answer says of the rate limit; the target may begin with the path of the base URL."""
         endpoint = self._endpoint(method, target.removeprefix(urlsplit(self.base_url).path))
         RATE_LIMITER.record_answer(endpoint, status, headers, now=time.time(), ticks=time.monotonic())
+
+    def _record_repeat(self, method: str) -> None:
+        if method != "GET":
+            self.repeats += 1
 
     def _exchange(
         self, method: str, target: str, data: bytes | None, call: str, values: SentValues

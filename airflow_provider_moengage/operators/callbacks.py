@@ -14,12 +14,14 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator
 from airflow_provider_moengage.operators.templating import check_durations
-from airflow_provider_moengage.segments.callback_token import SECONDS_VALID, Ticket, token_of
+from airflow_provider_moengage.segments.callback_token import SECONDS_VALID, Ticket, check_wait, token_of
 from airflow_provider_moengage.segments.callbacks import (
     PATH,
     FileRequest,
     Outcome,
     RefusedCallbackError,
+    counts_of,
+    expectation,
     never_called_back,
     read_xcom,
 )
@@ -144,7 +146,7 @@ class CallbackOperator(OneSegmentOperator):
     :meth:`record_accepted` after each that was accepted, and :meth:`wait_for_callbacks` after the last.
 
     :param wait: succeed when MoEngage has called back, instead of when it has accepted the request.
-    :param wait_timeout: for how long, in seconds or as a timedelta.
+    :param wait_timeout: for how long, in seconds or as a timedelta: 7 days at most.
     :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     """
 
@@ -163,6 +165,7 @@ class CallbackOperator(OneSegmentOperator):
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.poll_interval = poll_interval
+        self._check_wait()
         # The task instance that runs, and the request of the call that is being made.
         self._ti: Any = None
         self._request: FileRequest | None = None
@@ -207,12 +210,17 @@ class CallbackOperator(OneSegmentOperator):
         ):
             if not isinstance(value, (int, float)) or not value > 0:
                 raise InvalidInputError(f"{parameter} must be more than 0 seconds.")
+        self._check_wait()
         if self.calls_back_to_airflow() and self._ti is None and not self.is_dry_run:
             given = "wait=True" if self.callback_url is None else 'callback_url="airflow"'
             raise InvalidInputError(
                 f"{given} is for a task that Airflow runs: there is no task instance, and nothing was done. In a test, "
                 "give execute() a context with a ti, or run the DAG."
             )
+
+    def _check_wait(self) -> None:
+        if self.wait is True:
+            check_wait("wait_timeout", self._wait_seconds())
 
     def receiver_address(self) -> str:
         """
@@ -230,11 +238,13 @@ class CallbackOperator(OneSegmentOperator):
             return min(seconds, self.execution_timeout.total_seconds())
         return seconds
 
-    def new_callback_url(self, segment_id: str | None) -> str:
+    def new_callback_url(self, segment_id: str | None, number: int = 1, count: int = 1) -> str:
         """
         Make the address for the callback of one call, and let Airflow expect it.
 
         :param segment_id: the segment whose asset gets an event of the callback; None while it has no id.
+        :param number: which of the calls for one audience: the event is one for all of them.
+        :param count: how many calls there are.
         :return: the address, with a token.
         :raises InvalidInputError: when no callback can come to this Airflow.
         """
@@ -246,7 +256,7 @@ class CallbackOperator(OneSegmentOperator):
         address = f"{address}?token={token_of(ticket, key or '')}"
         mask_in_logs(address)
         # Before the call: Airflow takes it away when the task starts again, and nothing expects the old callback then.
-        ti.xcom_push(key=self._request.expected_key, value="expected")
+        ti.xcom_push(key=self._request.expected_key, value=expectation(number, count))
         return address
 
     def record_accepted(self) -> None:
@@ -330,18 +340,13 @@ class CallbackOperator(OneSegmentOperator):
         from airflow_provider_moengage.assets.segments import attach_change
         from airflow_provider_moengage.links.segments import set_segment_page
 
-        said = outcomes[-1].as_json()
-        counts = {
-            "values_found": sum(outcome.values_found or 0 for outcome in outcomes),
-            "values_processed": sum(outcome.values_processed or 0 for outcome in outcomes),
-            "user_count": said["user_count"],
-        }
+        counts = counts_of(outcomes)
         set_segment_page(self, context, answer.get("cs_id"))
         attach_change(self.outlets, context, {"action": "ready", "name": answer.get("cs_name"), **counts})
         self.log.info(
             "MoEngage has called back: %(values_found)d values found, %(values_processed)d processed.", counts
         )
-        return {**answer, "request_id": said["request_id"], **counts}
+        return {**answer, "request_id": outcomes[-1].request_id, **counts}
 
     def _never_called_back(self, answer: dict[str, Any]) -> str:
         return never_called_back(answer.get("cs_name"), self._wait_seconds())

@@ -177,19 +177,23 @@ class FileOperator(CallbackOperator):
         self.log_accepted("replaces all users of", target.name)
         return answer
 
-    def file_fields(self, segment_id: str | None = None) -> dict[str, Any]:
+    def file_fields(self, segment_id: str | None = None, number: int = 1, count: int = 1) -> dict[str, Any]:
         """
         Give the arguments that all calls take. Each call is given its own: the address of a callback is for one.
 
         :param segment_id: the segment whose asset gets an event of the callback; None while it has no id.
+        :param number: which of the files of one audience.
+        :param count: how many files there are.
         :return: them by their names; the addresses as they are.
         """
-        is_to_airflow = self.calls_back_to_airflow()
+        callback_url = self._address("callback_url")
+        if self.calls_back_to_airflow():
+            callback_url = self.new_callback_url(segment_id, number, count)
         return {
             "attribute_name": self.attribute_name,
             "attribute_type": self.attribute_type,
             "file_url": self._address("file_url"),
-            "callback_url": self.new_callback_url(segment_id) if is_to_airflow else self._address("callback_url"),
+            "callback_url": callback_url,
             "emails": self.emails,
         }
 

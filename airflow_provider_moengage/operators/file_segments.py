@@ -48,8 +48,8 @@ class CreateFileSegmentOperator(FileOperator):
     :param emails: whom MoEngage writes to when it is done. (templated)
     :param wait: succeed once MoEngage has called back to this Airflow, with ``values_found``, ``values_processed``,
         ``user_count`` and ``request_id`` in the XCom, and fail without a retry when it could not do it.
-    :param wait_timeout: how long to wait at most, in seconds or as a timedelta; ``execution_timeout`` where that is
-        shorter.
+    :param wait_timeout: how long to wait at most, in seconds or as a timedelta: 7 days at most; ``execution_timeout``
+        where that is shorter.
     :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param if_exists: what to do when a segment has the name already. ``fail``: fail. ``replace``: replace all its users
         by those of the file.
@@ -224,8 +224,8 @@ class AddUsersOperator(_UsersOperator):
     :param emails: whom MoEngage writes to when it is done. (templated)
     :param wait: succeed once MoEngage has called back to this Airflow, with ``values_found``, ``values_processed``,
         ``user_count`` and ``request_id`` in the XCom, and fail without a retry when it could not do it.
-    :param wait_timeout: how long to wait at most, in seconds or as a timedelta; ``execution_timeout`` where that is
-        shorter.
+    :param wait_timeout: how long to wait at most, in seconds or as a timedelta: 7 days at most; ``execution_timeout``
+        where that is shorter.
     :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
@@ -277,8 +277,8 @@ class RemoveUsersOperator(_UsersOperator):
     :param emails: whom MoEngage writes to when it is done. (templated)
     :param wait: succeed once MoEngage has called back to this Airflow, with ``values_found``, ``values_processed``,
         ``user_count`` and ``request_id`` in the XCom, and fail without a retry when it could not do it.
-    :param wait_timeout: how long to wait at most, in seconds or as a timedelta; ``execution_timeout`` where that is
-        shorter.
+    :param wait_timeout: how long to wait at most, in seconds or as a timedelta: 7 days at most; ``execution_timeout``
+        where that is shorter.
     :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)
@@ -332,8 +332,8 @@ class ReplaceUsersOperator(_UsersOperator):
     :param emails: whom MoEngage writes to when it is done. (templated)
     :param wait: succeed once MoEngage has called back to this Airflow, with ``values_found``, ``values_processed``,
         ``user_count`` and ``request_id`` in the XCom, and fail without a retry when it could not do it.
-    :param wait_timeout: how long to wait at most, in seconds or as a timedelta; ``execution_timeout`` where that is
-        shorter.
+    :param wait_timeout: how long to wait at most, in seconds or as a timedelta: 7 days at most; ``execution_timeout``
+        where that is shorter.
     :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)

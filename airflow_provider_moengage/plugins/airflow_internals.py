@@ -17,6 +17,8 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from airflow_provider_moengage.segments.callbacks import EXPECTED, event_of_all
+
 if TYPE_CHECKING:
     from airflow_provider_moengage.segments.callbacks import FileRequest
 
@@ -29,8 +31,8 @@ def record_callback(
     """
     Store what a callback says as an XCom of the task instance that expects it, and as an event of its segment's asset.
 
-    Both in one transaction, and once: the second of two at the same moment fails at the primary key of the XCom. Blocks
-    while the database works.
+    Both in one transaction, and once: the second of two at the same moment fails at the primary key of the XCom. An
+    audience of several files has one event, with the last callback. Blocks while the database works.
 
     :param request: what the callback is about.
     :param outcome: what it says, in JSON values.
@@ -41,8 +43,11 @@ def record_callback(
     """
     try:
         with create_session() as session:
-            expected = session.scalar(_xcom_of(request, request.expected_key))
-            if expected is None:
+            # Locked, so that of the callbacks about several files at the same moment one is the last.
+            columns = select(XComModel.key, XComModel.dag_run_id).where(*_of_task_instance(request))
+            lock = columns.where(XComModel.key.startswith(EXPECTED, autoescape=True)).order_by(XComModel.key)
+            expected = {row.key: row for row in session.execute(lock.with_for_update())}
+            if request.expected_key not in expected:
                 return "unexpected"
             if session.scalar(_xcom_of(request, request.outcome_key)) is not None:
                 return "known"
@@ -54,10 +59,13 @@ def record_callback(
                 "key": request.outcome_key,
             }
             # As a task stores JSON. XComModel.set() would delete what another callback of the same moment has stored.
-            session.add(XComModel(dag_run_id=expected.dag_run_id, value=outcome, **where))
+            session.add(XComModel(dag_run_id=expected[request.expected_key].dag_run_id, value=outcome, **where))
             session.flush()
             if asset_uri is not None:
-                _register_events(session, request, asset_uri, extra)
+                xcoms = select(XComModel.key, XComModel.value).where(*_of_task_instance(request))
+                of_all = event_of_all(request, {row.key: row.value for row in session.execute(xcoms)}, extra)
+                if of_all is not None:
+                    _register_events(session, request, asset_uri, of_all)
     except IntegrityError:
         with create_session() as session:
             if session.scalar(_xcom_of(request, request.outcome_key)) is None:
@@ -67,12 +75,15 @@ def record_callback(
 
 
 def _xcom_of(request: FileRequest, key: str) -> Any:
-    return select(XComModel).where(
+    return select(XComModel).where(*_of_task_instance(request), XComModel.key == key)
+
+
+def _of_task_instance(request: FileRequest) -> tuple[Any, ...]:
+    return (
         XComModel.dag_id == request.dag_id,
         XComModel.run_id == request.run_id,
         XComModel.task_id == request.task_id,
         XComModel.map_index == request.map_index,
-        XComModel.key == key,
     )
 
 

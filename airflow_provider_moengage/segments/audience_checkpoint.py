@@ -19,6 +19,7 @@ class StagedAudience:
     :param kept_until: when the files may be deleted, in epoch seconds.
     :param sent: the action of each call that was accepted, in their order.
     :param segment_id: the segment, once it is known.
+    :param repeated: the numbers of the files for which MoEngage may hold a call twice.
     """
 
     files: list[str]
@@ -28,6 +29,19 @@ class StagedAudience:
     kept_until: float
     sent: list[str] = field(default_factory=list)
     segment_id: str | None = None
+    repeated: list[int] = field(default_factory=list)
+
+    def calls(self) -> list[dict[str, Any]]:
+        """
+        Say which calls were accepted.
+
+        :return: of each what it did, how much its file has, and whether MoEngage may hold it twice.
+        """
+        made = enumerate(zip(self.sent, self.rows, self.sizes, strict=False))
+        return [
+            {"action": action, "rows": rows, "bytes": size, "repeated": number in self.repeated}
+            for number, (action, rows, size) in made
+        ]
 
 
 class AudienceCheckpoint:

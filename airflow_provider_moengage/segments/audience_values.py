@@ -18,6 +18,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 # No id has more, and 1E+1000000 is a number of a million digits.
 _MOST_DIGITS = 100
+_TOO_LARGE = 10**_MOST_DIGITS
 
 # Whose text is what somebody means by it, and has nothing that a file could not hold.
 _EXACT = (int, UUID)
@@ -57,7 +58,7 @@ class ValueChecks:
             if kind is str and _is_plain(values):
                 self.rows += len(values)
                 return list(values)
-            if kind in _EXACT:
+            if kind is UUID or (kind is int and min(values) > -_TOO_LARGE and max(values) < _TOO_LARGE):
                 self.rows += len(values)
                 return list(map(str, values))
         texts = (self._text_of(value) for value in values)
@@ -79,6 +80,9 @@ class ValueChecks:
 
     def _exact_text_of(self, value: Any) -> str:
         """Write what is no text, where that can be done in one way only."""
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+            # Python itself writes none of more than 4,300 digits.
+            raise self._refusal(f"has more than {_MOST_DIGITS} digits")
         if isinstance(value, _EXACT) and not isinstance(value, bool):
             return str(value)
         if not isinstance(value, Decimal):
@@ -86,11 +90,15 @@ class ValueChecks:
                 f"is of type {type(value).__name__}, which can be written in more than one way, or in none. Texts, "
                 "whole numbers and UUIDs are taken: let the query cast it to text"
             )
-        if value.adjusted() > _MOST_DIGITS:
+        if not value.is_finite():
+            raise self._refusal("is no number")
+        if value and value.adjusted() >= _MOST_DIGITS:
             raise self._refusal(f"has more than {_MOST_DIGITS} digits")
-        if value.is_finite() and value == value.to_integral_value():
+        if not value or value == value.to_integral_value():
             return str(int(value))
-        if value.is_finite() and self._is_double:
+        if self._is_double and value.adjusted() < -_MOST_DIGITS:
+            raise self._refusal(f"has more than {_MOST_DIGITS} digits after the point")
+        if self._is_double:
             return f"{value:f}".rstrip("0")
         raise self._refusal("is a Decimal that is not whole: let the query cast it to text, or to a whole number")
 

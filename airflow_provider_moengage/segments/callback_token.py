@@ -13,11 +13,13 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass
+from typing import Any
 
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.segments.callbacks import FileRequest, RefusedCallbackError
 
 SECONDS_VALID = 7 * 24 * 3_600
-"""How long a token is valid: longer than any task waits."""
+"""How long a token is valid: no task waits longer, see :func:`check_wait`."""
 
 # With the longest ids that Airflow takes, in the longest spelling of JSON, it is shorter.
 _MOST_TOKEN_CHARACTERS = 8_192
@@ -95,6 +97,21 @@ def is_signed_with(token: str, key: str | None) -> bool:
     """
     said, _, signature = token.partition(".")
     return bool(key) and hmac.compare_digest(signature, _signature(said, key or ""))
+
+
+def check_wait(parameter: str, seconds: Any) -> None:
+    """
+    Refuse to wait for a callback when none would be taken any more.
+
+    :param parameter: what sets how long is waited.
+    :param seconds: how long that is; what is no number is for others to refuse.
+    :raises InvalidInputError: when it is longer than a token is valid.
+    """
+    if isinstance(seconds, (int, float)) and seconds > SECONDS_VALID:
+        raise InvalidInputError(
+            f"{parameter} is {seconds:,.0f} s, and the address that MoEngage calls back is good for {SECONDS_VALID:,} "
+            f"s (7 days): a later callback is refused. Set {parameter} to 7 days at most."
+        )
 
 
 def _signature(said: str, key: str) -> str:

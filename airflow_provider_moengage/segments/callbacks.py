@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +24,10 @@ _MOST_CHARACTERS = 500
 _MOST_USERS = 2**53
 _NONCE = re.compile("[0-9a-f]{32}")
 _COUNTS = ("values_found", "values_processed", "user_count")
+_PLACE = r"(\d{1,6}) of (\d{1,6})"
+
+# What begins the keys of two XComs of a task instance: that it expects a callback, and what has come.
+EXPECTED, _CAME = "moengage_request_", "moengage_callback_"
 
 
 class RefusedCallbackError(ValueError):
@@ -101,12 +107,12 @@ class FileRequest:
     @property
     def expected_key(self) -> str:
         """The XCom by which its task instance says, before the call, that it expects a callback."""
-        return f"moengage_request_{self.nonce}"
+        return f"{EXPECTED}{self.nonce}"
 
     @property
     def outcome_key(self) -> str:
         """The XCom of its task instance that the callback becomes."""
-        return f"moengage_callback_{self.nonce}"
+        return f"{_CAME}{self.nonce}"
 
 
 def _no_request(text: Any) -> InvalidInputError:
@@ -235,6 +241,70 @@ def event_of(outcome: Outcome, segment_id: str | None) -> dict[str, Any]:
     said = outcome.as_json()
     about = {"segment_id": segment_id, "name": said.pop("segment_name")}
     return {"action": "ready" if outcome.is_filled else "failed", **about, **said}
+
+
+def expectation(number: int, count: int) -> str:
+    """
+    Say what a task instance expects, for the XCom ``expected_key``.
+
+    :param number: which of the calls for one audience, counted from 1.
+    :param count: how many calls there are.
+    :return: a text.
+    """
+    return f"expected: {number} of {count}" if count > 1 else "expected"
+
+
+def event_of_all(request: FileRequest, xcoms: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any] | None:
+    """
+    Say in one event what has become of an audience of several files, once the last callback has come.
+
+    :param request: what the callback that has just come is about.
+    :param xcoms: those of its task instance by their keys: what it expects, and all that has come.
+    :param extra: what :func:`event_of` says of that callback: all there is to say of one file.
+    :return: the event's ``extra``; None while others are to come, or where another has come for the same file.
+    """
+    number, count = _place_of(xcoms.get(request.expected_key))
+    if count == 1:
+        return dict(extra)
+    came: dict[int, Outcome] = {}
+    for key, expected in xcoms.items():
+        if key == request.expected_key or not key.startswith(EXPECTED):
+            continue
+        # A file has several where a call was made again, since its answer was lost: the first one counts.
+        place, value = _place_of(expected), xcoms.get(_CAME + key.removeprefix(EXPECTED))
+        if place[1] == count and value is not None:
+            with suppress(RefusedCallbackError):
+                came[place[0]] = read_xcom(value)
+    if number in came:
+        return None
+    came[number] = read_xcom(xcoms[request.outcome_key])
+    if len(came) < count:
+        return None
+    outcomes = [came[each] for each in sorted(came)]
+    failed = [outcome for outcome in outcomes if not outcome.is_filled]
+    about = {"segment_id": extra["segment_id"], "files": count, "failed_files": len(failed)}
+    if failed:
+        return {**event_of(failed[0], None), **about}
+    return {**event_of(outcomes[-1], None), **about, **counts_of(outcomes)}
+
+
+def counts_of(outcomes: Sequence[Outcome]) -> dict[str, int | None]:
+    """
+    Count what callbacks about the files of one audience say together.
+
+    :param outcomes: what they say, in the order of the calls; all of them are filled.
+    :return: the values of all, and the users that the last one counts.
+    """
+    return {
+        "values_found": sum(outcome.values_found or 0 for outcome in outcomes),
+        "values_processed": sum(outcome.values_processed or 0 for outcome in outcomes),
+        "user_count": outcomes[-1].user_count,
+    }
+
+
+def _place_of(expected: Any) -> tuple[int, int]:
+    place = re.search(_PLACE, expected) if isinstance(expected, str) else None
+    return (int(place[1]), int(place[2])) if place else (1, 1)
 
 
 def never_called_back(segment_name: str | None, seconds: float) -> str:

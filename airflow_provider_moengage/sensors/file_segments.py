@@ -42,7 +42,7 @@ class FileSegmentReadySensor(MoEngageSensor):
     :param deferrable: wait in the triggerer, without a worker slot; the default is Airflow's
         ``[operators] default_deferrable``.
     :param poke_interval: seconds (or a timedelta) between two looks.
-    :param timeout: seconds (or a timedelta) to wait at most.
+    :param timeout: seconds (or a timedelta) to wait at most: 7 days at most.
     """
 
     template_fields: Sequence[str] = ("request",)
@@ -61,6 +61,7 @@ class FileSegmentReadySensor(MoEngageSensor):
         self._given: list[str] = []
         self.request = self._take("request", request)
         self.deferrable = deferrable
+        self._check_wait()
 
     def execute(self, context: Context) -> Any:
         """
@@ -130,6 +131,13 @@ class FileSegmentReadySensor(MoEngageSensor):
                 )
             self._check_given()
             return FileRequest.from_text(self.request)
+
+    def _check_wait(self) -> None:
+        from airflow_provider_moengage.segments.callback_token import check_wait
+
+        # What execution_timeout bounds in the mode reschedule is one poke.
+        is_one_poke = self.reschedule and not self.deferrable
+        check_wait("timeout", self.timeout if is_one_poke else self._longest_wait().total_seconds())
 
     def _timed_out(self) -> AirflowSensorTimeout:
         from airflow_provider_moengage.segments.callbacks import never_called_back

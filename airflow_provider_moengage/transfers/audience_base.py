@@ -126,21 +126,30 @@ class AudienceOperator(FileOperator):
 
     def finish(self, context: Context, answer: dict[str, Any], outcomes: list[Outcome]) -> dict[str, Any]:
         """
-        Delete the files: MoEngage has fetched them.
+        Delete the files: MoEngage has fetched them, unless it may hold a call twice and fetch its file once more.
 
         :param context: the task's context.
         :param answer: what the XCom was before the wait.
         :param outcomes: what the callbacks say.
         :return: the XCom.
         """
+        repeated = [bool(call.get("repeated")) for call in answer["calls"]]
 
         def own_files() -> list[str]:
             self._open_staging()  # which it is not after a deferral
-            return [uri.rpartition("/")[2] for uri in answer["staged_files"]]
+            files = zip(answer["staged_files"], repeated, strict=True)
+            return [uri.rpartition("/")[2] for uri, is_repeated in files if not is_repeated]
 
         # First of all: a try that comes after this one must not look for files that are gone.
         self._checkpoint_of(context).clear()
         self._delete(own_files)
+        if any(repeated) and not self.keep_staged_file:
+            log_lines.warn(
+                self.log,
+                f"MoEngage may hold {count_of(sum(repeated), 'call')} twice: an answer was lost, or an earlier try "
+                f"has made the same. {count_of(sum(repeated), 'staged file')} can still be fetched until the address "
+                "has expired; the first run after that deletes what is left.",
+            )
         found = sum(outcome.values_found or 0 for outcome in outcomes)
         if found != answer["rows_written"]:
             log_lines.warn(
@@ -226,7 +235,14 @@ class AudienceOperator(FileOperator):
             return self._as_xcom(target.segment_id, None)
         staged.segment_id = staged.segment_id or target.segment_id
         for number in range(len(staged.sent), len(staged.files)):
-            self._send(client, staged, number)
+            repeats = client.repeats
+            try:
+                self._send(client, staged, number)
+            finally:
+                # When it has failed, too: what comes after a deferral may be the second of two.
+                if client.repeats > repeats and number not in staged.repeated:
+                    staged.repeated.append(number)
+                    self._save(staged)
         # What earlier runs have staged, once nobody can fetch it any more.
         self._delete(lambda: self._staging.expired(time.time()))
         return self._as_xcom(staged.segment_id, staged)
@@ -265,9 +281,12 @@ class AudienceOperator(FileOperator):
         staged = self._checkpoint.load(time.time() + self._staging.url_seconds, self.progress)
         if staged is None:
             return None
-        if self.calls_back_to_airflow() and not self.progress:
-            # Airflow has forgotten to whom the callbacks of an earlier try belong: each call is made once more.
-            staged.sent = []
+        if "staged" not in self.progress:
+            if self.calls_back_to_airflow():
+                # Airflow has forgotten to whom the callbacks of an earlier try belong: each call is made once more.
+                staged.sent = []
+            # An earlier try may have made the next call, and ended before it could write that down.
+            staged.repeated = list(range(len(staged.sent), len(staged.files)))
         if not self._staging.holds(staged.files[len(staged.sent) :]):
             self.log.warning("What an earlier try has staged is not there any more: it is staged anew.")
             return None
@@ -321,7 +340,8 @@ class AudienceOperator(FileOperator):
     def _send(self, client: MoEngageClient, staged: StagedAudience, number: int) -> None:
         """Make the call for one of the files, and write down that it is made."""
         self._set_file_url(staged.files[number])
-        fields = {**self.file_fields(staged.segment_id), "segment_id": staged.segment_id}
+        fields = self.file_fields(staged.segment_id, number + 1, len(staged.files))
+        fields["segment_id"] = staged.segment_id
         if number == 0 and staged.segment_id is None:
             del fields["segment_id"]
             try:
@@ -366,12 +386,11 @@ class AudienceOperator(FileOperator):
                 self.log.info("Deleted %s, of no use any more.", count_of(len(names), "staged file"))
 
     def _as_xcom(self, segment_id: str | None, staged: StagedAudience | None) -> dict[str, Any]:
-        sent = [] if staged is None else zip(staged.sent, staged.rows, staged.sizes, strict=False)
         return {
             "cs_name": self.name,
             "cs_id": segment_id,
             "mode": self.mode,
             **(self._facts if staged is None else staged.facts),
-            "calls": [{"action": action, "rows": rows, "bytes": size} for action, rows, size in sent],
+            "calls": [] if staged is None else staged.calls(),
             "staged_files": [] if staged is None else [self._staging.uri_of(name) for name in staged.files],
         }

@@ -44,8 +44,8 @@ class LocalFileToFileSegmentOperator(AudienceOperator):
     :param callback_url: where MoEngage says how it went; ``airflow`` for this Airflow. (templated)
     :param emails: whom MoEngage writes to when it is done. (templated)
     :param wait: succeed when MoEngage has called back that the segment is filled, instead of when it has accepted the
-        calls; the file is deleted then.
-    :param wait_timeout: for how long, in seconds or as a timedelta.
+        calls; the file is deleted then, unless MoEngage may hold a call twice.
+    :param wait_timeout: for how long, in seconds or as a timedelta: 7 days at most.
     :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)

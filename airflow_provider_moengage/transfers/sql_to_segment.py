@@ -29,9 +29,9 @@ class SqlToFileSegmentOperator(AudienceOperator):
     nothing). Needs the extra ``airflow-provider-moengage[sql]``, and the provider of the storage.
 
     Returns as XCom ``cs_name``, ``cs_id``, ``mode``, ``rows_read``, ``rows_written``, ``left_out`` (``null``,
-    ``blank``, ``duplicate``), ``blanks_stripped``, ``bytes``, ``calls`` (``action``, ``rows``, ``bytes`` of each) and
-    ``staged_files``. Fails without a retry when a guard does not hold, a parameter or a value cannot be used, the
-    segment is a filter segment, or there is none to add to or to remove from.
+    ``blank``, ``duplicate``), ``blanks_stripped``, ``bytes``, ``calls`` (``action``, ``rows``, ``bytes`` and
+    ``repeated`` of each) and ``staged_files``. Fails without a retry when a guard does not hold, a parameter or a value
+    cannot be used, the segment is a filter segment, or there is none to add to or to remove from.
 
     :param sql: a query that gives one column, or the name of a ``.sql`` file. (templated)
     :param conn_id: the connection of the database: any that Airflow reads with SQL. (templated)
@@ -55,8 +55,8 @@ class SqlToFileSegmentOperator(AudienceOperator):
     :param callback_url: where MoEngage says how it went; ``airflow`` for this Airflow. (templated)
     :param emails: whom MoEngage writes to when it is done. (templated)
     :param wait: succeed when MoEngage has called back that the segment is filled, instead of when it has accepted the
-        calls; the file is deleted then.
-    :param wait_timeout: for how long, in seconds or as a timedelta.
+        calls; the file is deleted then, unless MoEngage may hold a call twice.
+    :param wait_timeout: for how long, in seconds or as a timedelta: 7 days at most.
     :param poll_interval: seconds (or a timedelta) between two looks for the callback.
     :param moengage_conn_id: the :class:`connection <airflow_provider_moengage.hooks.moengage.MoEngageHook>`.
         (templated)

@@ -17,9 +17,10 @@ from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 from airflow_provider_moengage.segments.callback_token import is_signed_with, ticket_of
-from airflow_provider_moengage.segments.callbacks import RefusedCallbackError, event_of, read_body
+from airflow_provider_moengage.segments.callbacks import RefusedCallbackError, event_of, event_of_all, read_body
 
 SECONDS = 10
+XCOMS_AT_ONCE = 50
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:  # noqa: ARG001 - the platform's
@@ -59,11 +60,33 @@ def take(token: str, body: bytes) -> None:
     xcom = {"key": request.outcome_key, "value": outcome.as_json(), "map_index": request.map_index}
     if call("POST", xcoms, xcom) is None or ticket.segment_id is None:
         return  # it was told before
+    extra = event_of_all(request, read_xcoms(xcoms, request.map_index), event_of(outcome, ticket.segment_id))
+    if extra is None:
+        return  # callbacks about other files of the same audience are to come
     uri = f"moengage://{os.environ['MOENGAGE_WORKSPACE_ID']}/segments/{ticket.segment_id.lower()}"
     found = call("GET", f"/assets?{urlencode({'uri_pattern': uri})}") or {"assets": []}
     for asset in found["assets"]:
         if asset["uri"] == uri:
-            call("POST", "/assets/events", {"asset_id": asset["id"], "extra": event_of(outcome, ticket.segment_id)})
+            call("POST", "/assets/events", {"asset_id": asset["id"], "extra": extra})
+
+
+def read_xcoms(xcoms: str, map_index: int) -> dict[str, Any]:
+    """
+    Read what a task instance expects, and what has come.
+
+    :param xcoms: the path of its XComs.
+    :param map_index: which of the mapped tasks.
+    :return: the values of its XComs of this package, by their keys.
+    """
+    keys: list[str] = []
+    which = {"map_index": map_index}
+    while page := call("GET", f"{xcoms}?{urlencode({**which, 'limit': XCOMS_AT_ONCE, 'offset': len(keys)})}"):
+        if not page["xcom_entries"]:
+            break
+        keys += [entry["key"] for entry in page["xcom_entries"]]
+    ours = [key for key in keys if key.startswith(("moengage_request_", "moengage_callback_"))]
+    found = {key: call("GET", f"{xcoms}/{key}?{urlencode(which)}") for key in ours}
+    return {key: entry["value"] for key, entry in found.items() if entry is not None}
 
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:

@@ -211,8 +211,12 @@ class TestPolicyRetry:
         return []
 
     @pytest.fixture
-    def first(self, recorded):
-        return PolicyRetry(POLICY, lambda *answer: recorded.append(answer))
+    def repeated(self):
+        return []
+
+    @pytest.fixture
+    def first(self, recorded, repeated):
+        return PolicyRetry(POLICY, lambda *answer: recorded.append(answer), repeated.append)
 
     @staticmethod
     def response(status, body=b"", **headers):
@@ -280,8 +284,13 @@ class TestPolicyRetry:
         assert recorded == []
         assert caplog.messages == [f"GET {self.LIST} is not sent again: {HOPELESS}."]
 
+    @pytest.mark.parametrize(("status", "may_be_twice"), [(429, False), (421, False), (500, True), (408, True)])
+    def test_a_second_one_of_what_was_carried_out_is_recorded(self, first, repeated, clock, status, may_be_twice):
+        first.increment("PUT", self.LIST, self.response(status)).increment("PUT", self.LIST, self.response(status))
+        assert repeated == ["PUT", "PUT"] * may_be_twice
+
     def test_a_last_answer_is_a_reason_too(self, recorded):
-        third = PolicyRetry(RetryPolicy(tries=3), lambda *answer: recorded.append(answer), attempt=3)
+        third = PolicyRetry(RetryPolicy(tries=3), lambda *answer: recorded.append(answer), [].append, attempt=3)
         response = self.response(503, b"ill")
         with pytest.raises(NoAnswerError) as caught:
             third.increment("GET", self.LIST, response)

@@ -258,6 +258,25 @@ class TestTheRequest:
         assert isinstance(caught.value.__cause__, InvalidInputError)
         assert sandbox.requests == []
 
+    @pytest.mark.parametrize(
+        ("too_long", "named"),
+        [({"wait_timeout": timedelta(days=7, seconds=1)}, "604,801 s"), ({"wait_timeout": 1e6}, "1,000,000 s")],
+    )
+    def test_a_wait_that_outlasts_the_address_is_refused_when_the_operator_is_made(self, sandbox, too_long, named):
+        sentence = rf"wait_timeout is {named}, and the address .* is good for 604,800 s \(7 days\)"
+        with pytest.raises(InvalidInputError, match=sentence):
+            replace(wait=True, **too_long)
+        # Nobody waits so long.
+        replace(**too_long)
+        replace(wait=True, execution_timeout=timedelta(days=7), **too_long)
+        replace(wait=True, wait_timeout=timedelta(days=7))
+
+    def test_a_wait_that_outlasts_the_address_is_refused_before_anything_is_sent(self, sandbox):
+        operator = replace(wait=True)
+        operator.wait_timeout = timedelta(days=8)  # as a task may do in pre_execute
+        assert "wait_timeout is 691,200 s" in refusal_of(operator, {"ti": Ti()})
+        assert sandbox.requests == []
+
     def test_several_calls_are_all_waited_for(self, sandbox):
         """As one does that splits a file: each call has a nonce of its own."""
         segment = sandbox.add_segment(name="vip", kind="file")

@@ -81,6 +81,21 @@ def test_of_operators_for_one_segment(sandbox, run_dag, dry_run):
 
 
 @once
+def test_of_calls_that_are_sent_again(sandbox, run_dag, caplog):
+    """What the client says has the path of the call in it, and what the network has said."""
+    sandbox.add_segment(name=name(1), kind="file")
+    for fault in ({"fault": "lost-answer"}, {"status": 500}, {"status": 429, "headers": {"Retry-After": "1"}}):
+        sandbox.fail_next(method="PUT", **fault)
+    with new_dag("lines_of_calls") as dag:
+        RemoveUsersOperator(task_id="remove", name=name(1), **FILE)
+    run = run_dag(dag)
+    assert run.states == {"remove": "success"}
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_moengage.")]
+    assert len([line for line in lines if "sent again in" in line]) == 3
+    assert [line for line in lines if len(line) > LINE_CHARACTERS] == []
+
+
+@once
 @pytest.mark.parametrize("kind", [ArchiveSegmentsOperator, UnarchiveSegmentsOperator])
 def test_of_operators_for_many(sandbox, run_dag, kind):
     is_archive = kind is ArchiveSegmentsOperator

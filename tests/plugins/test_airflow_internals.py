@@ -13,7 +13,7 @@ from packaging.version import Version
 from sqlalchemy import delete, false, select, update
 
 from airflow_provider_moengage.assets.segments import create_asset
-from airflow_provider_moengage.segments.callbacks import FileRequest
+from airflow_provider_moengage.segments.callbacks import FileRequest, event_of, expectation, read_fields
 
 pytestmark = [
     pytest.mark.skipif(Version(version("apache-airflow")) < Version("3"), reason="callbacks need Airflow 3"),
@@ -27,6 +27,8 @@ OUTCOME = {"status": 201, "request_id": "r", "segment_name": "vip", "values_foun
 EXTRA = {"action": "ready", "segment_id": SEGMENT_ID, "values_found": 3}
 URI = f"moengage://SANDBOXWORKSPACE/segments/{SEGMENT_ID}"
 NONCES = ("a" * 32, "b" * 32)
+# Of an audience of three files.
+FILES, AGAIN = ("d" * 32, "e" * 32, "f" * 32), "9" * 32
 
 
 @pytest.fixture
@@ -39,6 +41,10 @@ def requests(run_dag):
         def fill(ti=None):
             for nonce in NONCES:
                 ti.xcom_push(key=f"moengage_request_{nonce}", value="expected")
+            for number, nonce in enumerate(FILES, start=1):
+                ti.xcom_push(key=f"moengage_request_{nonce}", value=expectation(number, len(FILES)))
+            # The second one's call was made twice: its first answer was lost.
+            ti.xcom_push(key=f"moengage_request_{AGAIN}", value=expectation(2, len(FILES)))
 
         fill()
     run = run_dag(dag)
@@ -47,7 +53,7 @@ def requests(run_dag):
         from airflow.models.dag import DagModel
 
         session.execute(update(DagModel).where(DagModel.dag_id == DAG_ID).values(is_paused=False))
-    return [FileRequest(DAG_ID, run.tasks["fill"].run_id, "fill", -1, nonce) for nonce in NONCES]
+    return [FileRequest(DAG_ID, run.tasks["fill"].run_id, "fill", -1, nonce) for nonce in (*NONCES, *FILES, AGAIN)]
 
 
 @pytest.fixture(autouse=True)
@@ -134,10 +140,61 @@ def test_the_database_decides_between_two_that_both_saw_nothing(requests, monkey
     assert len(events()) == 1
 
 
+def record_file(request, **said):
+    from airflow_provider_moengage.plugins.airflow_internals import record_callback
+
+    counts = {} if "error_message" in said else {"values_processed": 3, "user_count": 2, **said}
+    outcome = read_fields({**OUTCOME, **counts, **said})
+    return record_callback(request, outcome.as_json(), URI, event_of(outcome, SEGMENT_ID))
+
+
+def test_an_audience_of_several_files_has_one_event_after_the_last(requests):
+    first, second, third, again = requests[2:]
+    assert [record_file(third, user_count=5), record_file(first, values_found=4)] == ["recorded"] * 2
+    assert record_file(third) == "known"
+    assert events() == []
+
+    assert record_file(second, request_id="s") == "recorded"
+
+    about = {"segment_id": SEGMENT_ID, "name": "vip", "request_id": "r", "status": 201}
+    counts = {"values_found": 10, "values_processed": 9, "user_count": 5}
+    assert events() == [("fill", {"action": "ready", **about, **counts, "files": 3, "failed_files": 0})]
+    assert [record_file(again), record_file(second)] == ["recorded", "known"]
+    assert len(events()) == 1
+
+
+def test_an_audience_that_has_failed_in_part_has_failed(requests):
+    first, second, third, again = requests[2:]
+    record_file(first, status=400, error_message="File download failed.", request_id="f")
+    # Of the two calls about the second file the first counts.
+    assert [record_file(again), record_file(second)] == ["recorded"] * 2
+    assert events() == []
+    record_file(third)
+    about = {"segment_id": SEGMENT_ID, "name": "vip", "request_id": "f", "status": 400}
+    failure = {"error_message": "File download failed.", "files": 3, "failed_files": 1}
+    assert events() == [("fill", {"action": "failed", **about, **failure})]
+
+
+def test_of_the_callbacks_about_several_files_at_one_moment_one_is_the_last(requests):
+    started = threading.Barrier(3)
+
+    def call(request):
+        started.wait()
+        record_file(request)
+
+    threads = [threading.Thread(target=call, args=(request,)) for request in requests[2:5]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [stored(request)[0]["values_found"] for request in requests[2:5]] == [3, 3, 3]
+    assert [extra["values_found"] for _, extra in events()] == [9]
+
+
 def test_what_no_task_expects_changes_nothing(requests):
     from airflow.models.xcom import XComModel
 
-    known, _ = requests
+    known = requests[0]
     strangers = [
         FileRequest(DAG_ID, known.run_id, "fill", -1, "c" * 32),
         FileRequest(DAG_ID, known.run_id, "fill", 0, known.nonce),

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from packaging.version import Version
 
+from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.segments.callbacks import FileRequest
 from airflow_provider_moengage.sensors.file_segments import FileSegmentReadySensor
 
@@ -77,6 +78,19 @@ def test_it_defers():
     assert timedelta(minutes=10) < deferred.value.timeout <= timedelta(minutes=20)
     resumed = sensor(deferrable=True)
     assert resumed.execute_complete({}, {"status": "called_back", "outcomes": [FILLED], "carried": {}}) == FILLED
+
+
+@pytest.mark.parametrize("how", [{}, {"deferrable": True}, {"mode": "reschedule"}])
+def test_it_waits_no_longer_than_a_callback_is_taken(how):
+    with pytest.raises(InvalidInputError, match=r"timeout is 691,200 s, .* good for 604,800 s \(7 days\)"):
+        sensor(timeout=timedelta(days=8), **how)
+    assert sensor(timeout=timedelta(days=7), **how).timeout == 604_800
+    # In the mode reschedule that bounds each poke, and not the wait.
+    if how.get("mode") == "reschedule":
+        with pytest.raises(InvalidInputError):
+            sensor(timeout=timedelta(days=8), execution_timeout=timedelta(hours=1), **how)
+    else:
+        sensor(timeout=timedelta(days=8), execution_timeout=timedelta(hours=1), **how)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import requests
 from airflow_provider_moengage.segments.callback_token import Ticket, token_of
 from airflow_provider_moengage.segments.callbacks import FileRequest
 from demo.standalone import REPOSITORY, SECONDS_TO_RUN
-from tests.system.dags.known_to_tests import CALLBACK_WORKSPACE, FILLED_ID, RELAYED_NONCE
+from tests.system.dags.known_to_tests import CALLBACK_WORKSPACE, FILLED_ID, RELAYED_FILES, RELAYED_NONCE
 from tests.system.real_airflow import RealAirflow
 from tests.system.settings import needs_shared_streams
 
@@ -63,3 +63,12 @@ def test_a_callback_through_the_relay(airflow: RealAirflow, relay) -> None:
     assert extra.items() >= {"action": "ready", "segment_id": FILLED_ID, "name": "filled", **COUNTS}.items()
     keys = airflow.rows("SELECT key FROM xcom WHERE dag_id = 'relayed' AND key LIKE 'moengage_callback_%'")
     assert keys == [(request.outcome_key,)]
+
+    # An audience of two files.
+    before = events(airflow)
+    files = [FileRequest("relayed", run, "fill", -1, nonce) for nonce in RELAYED_FILES]
+    assert relay(files[1], user_count=4) == 200
+    assert events(airflow) == before
+    assert relay(files[0]) == 200
+    (extra,) = [extra for extra in events(airflow) if extra not in before]
+    assert extra.items() >= {"action": "ready", "files": 2, "values_found": 14, "user_count": 4}.items()

@@ -128,6 +128,8 @@ class TestPostgresql:
             ("'do-not-show'::bytea", "The value in row 1 is of type (bytes|memoryview)"),
             ("1.5::float8", "The value in row 1 is of type float"),
             ("1.5::numeric", "The value in row 1 is a Decimal that is not whole"),
+            ("repeat('7', 5000)::numeric", "The value in row 1 has more than 100 digits. Nothing"),
+            ("'NaN'::numeric", "The value in row 1 is no number"),
             ("true", "The value in row 1 is of type bool"),
             ("now()", "The value in row 1 is of type datetime"),
             ("array['do-not-show']", "The value in row 1 is of type list"),
@@ -140,6 +142,11 @@ class TestPostgresql:
         with pytest.raises(AirflowFailException, match=sentence) as caught:
             transfer(**served.arguments, sql=f"select {column}").execute({})
         assert "do-not-show" not in str(caught.value) + log()
+        assert served.files == []
+
+    def test_a_number_that_is_all_but_nothing(self, sandbox, postgres, served):
+        with pytest.raises(AirflowFailException, match="in row 1 has more than 100 digits after the point. Nothing"):
+            transfer(**served.arguments, attribute_type="double", sql="select '1e-400'::numeric").execute({})
         assert served.files == []
 
     @pytest.mark.parametrize("extra", [{"cursor": "dictcursor"}, {"cursor": "namedtuplecursor"}])

@@ -12,6 +12,7 @@ import time
 import traceback
 import types
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pendulum
@@ -25,6 +26,7 @@ from sqlalchemy import select
 from airflow_provider_moengage.assets.segments import create_asset
 from airflow_provider_moengage.client.errors import ServerError
 from airflow_provider_moengage.segments import audience_file
+from airflow_provider_moengage.segments.audience_values import ValueChecks
 from airflow_provider_moengage.transfers import values_file
 from airflow_provider_moengage.transfers.query import RowsNotReadError
 from airflow_provider_moengage.transfers.staging import Staging
@@ -66,7 +68,7 @@ class TestReplace:
             "left_out": {"null": 0, "blank": 0, "duplicate": 0},
             "blanks_stripped": 0,
             "bytes": 11,
-            "calls": [{"action": "create", "rows": 3, "bytes": 11}],
+            "calls": [{"action": "create", "rows": 3, "bytes": 11, "repeated": False}],
             "staged_files": [str(served.files[0].as_uri())],
         }
         assert sandbox.requests[-1].json["expiry_time"] == 30
@@ -147,6 +149,24 @@ class TestWhatIsWritten:
         assert f"The value in row 4 {sentence}" in said
         assert "do-not" not in said + log()
         assert (calls(sandbox), served.files) == ([], [])
+
+    @pytest.mark.parametrize("attribute_type", ["string", "double"])
+    @pytest.mark.parametrize("values", [[7, 10**5_000], [7, -(10**100)], ["7", 10**5_000], ["7", Decimal("1E+100")]])
+    def test_numbers_that_are_too_long(self, sandbox, served, transfer, monkeypatch, log, values, attribute_type):
+        """As the drivers of some databases give them. Python itself writes none of more than 4,300 digits."""
+        rows = iter([[(value,) for value in values], []])
+        cursor = types.SimpleNamespace(
+            execute=lambda _: None, fetchmany=lambda _: next(rows), description=[("id",)], close=lambda: None
+        )
+        monkeypatch.setattr("airflow_provider_moengage.transfers.query._cursor_of", lambda _: cursor)
+        said = refusal_of(transfer(attribute_type=attribute_type))
+        assert "The value in row 2 has more than 100 digits. Nothing was uploaded or sent." in said
+        assert "000000" not in said + log()
+        assert (calls(sandbox), served.files) == ([], [])
+
+    @pytest.mark.parametrize("value", [10**100 - 1, Decimal(10**100 - 1)])
+    def test_a_number_of_a_hundred_digits(self, value):
+        assert ValueChecks("string").texts_of([value]) == ["9" * 100]
 
     def test_numbers(self, sandbox, warehouse, served, transfer):
         warehouse.fill(["1", "2.5", 3])
@@ -651,6 +671,16 @@ class TestTheWait:
         )
         return {"ti": ti, "task_state_store": Store()}
 
+    def test_several_files_are_expected_as_parts_of_one(self, sandbox, warehouse, transfer, context, monkeypatch):
+        """Their callbacks make one event, with the last."""
+        monkeypatch.setattr(audience_file, "MAX_FILE_BYTES", 7)
+        pushed = {}
+        context["ti"].xcom_push = lambda key, value: pushed.update({key: value})
+        warehouse.fill([f"u-{number}" for number in range(5)])
+        transfer(callback_url="airflow").execute(context)
+        expected = [value for key, value in pushed.items() if key.startswith("moengage_request_")]
+        assert expected == ["expected: 1 of 3", "expected: 2 of 3", "expected: 3 of 3"]
+
     @staticmethod
     def called_back(deferred, done):
         """What the trigger gives to a task whose callbacks have come."""
@@ -691,6 +721,61 @@ class TestTheWait:
         assert served.files == staged
         addresses = {request.json["callback_url"] for request in sandbox.requests if request.method != "GET"}
         assert len(addresses) == 2
+
+    @pytest.mark.parametrize(
+        ("faults", "is_kept"),
+        [
+            ([{"fault": "lost-answer"}], True),
+            ([{"status": 429, "headers": {"Retry-After": "0"}}], False),
+            # What comes after the deferral is the second of two all the same.
+            ([{"fault": "lost-answer"}, {"status": 429, "headers": {"Retry-After": "3600"}}], True),
+        ],
+        ids=["the answer is lost", "refused", "lost, then a deferral"],
+    )
+    def test_a_call_that_moengage_may_hold_twice_keeps_its_file(
+        self, sandbox, warehouse, served, transfer, filled, context, clock, log, faults, is_kept
+    ):
+        """The second one would find no file, and fail what the first has done."""
+        sandbox.add_segment(name="vip", kind="file")
+        warehouse.fill(IDS)
+        for fault in faults:
+            sandbox.fail_next(method="PUT", **fault)
+        operator = transfer(wait=True, deferrable=True)
+        with pytest.raises(TaskDeferred) as deferred:
+            operator.execute(context)
+        if len(faults) == 2:
+            kwargs = json.loads(json.dumps(deferred.value.kwargs))
+            clock.move(7_200)
+            with pytest.raises(TaskDeferred) as deferred:
+                transfer(wait=True, deferrable=True).execute_complete(context, **kwargs)
+        event = self.called_back(deferred.value, filled()[0])
+
+        found = transfer(wait=True, deferrable=True).take_callbacks(context, event)
+
+        assert [call["repeated"] for call in found["calls"]] == [is_kept]
+        assert len(served.files) == is_kept
+        assert ("MoEngage may hold 1 call twice" in log()) is is_kept
+        assert [request.status for request in sandbox.files.requests] == [201] * (2 if is_kept else 1)
+
+    def test_what_an_earlier_try_has_sent_may_be_fetched_still(
+        self, sandbox, warehouse, served, transfer, filled, context, log
+    ):
+        """A worker that was killed has written down nothing of its last call."""
+        sandbox.add_segment(name="vip", kind="file")
+        warehouse.fill(IDS)
+        for _ in range(2):
+            with pytest.raises(TaskDeferred) as deferred:
+                transfer(wait=True, deferrable=True).execute(context)
+        _, done = filled()
+        transfer(wait=True, deferrable=True).take_callbacks(context, self.called_back(deferred.value, done))
+        assert len(served.files) == 1
+        assert "or an earlier try has made the same." in log()
+        # As all others, once nobody can fetch it.
+        (file,) = served.files
+        file.rename(file.with_name(re.sub(r"^\d{4}", "2020", file.name)))
+        assert transfer().execute({})["calls"]
+        assert [left.name[:4] for left in served.files] != ["2020"]
+        assert len(served.files) == 1
 
 
 SYNC = """

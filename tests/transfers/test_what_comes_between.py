@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 import tracemalloc
 import types
 from datetime import timedelta
@@ -108,3 +112,60 @@ def test_a_value_that_is_there_a_million_times_is_in_memory_once(tmp_path):
     tracemalloc.stop()
     assert (distinct.added, piece.rows) == (1_000_000, 1)
     assert peak < 4 * 2**20
+
+
+# A worker whose task state store outlives it, as Airflow's does.
+WORKER = """
+import json, sys
+from pathlib import Path
+from airflow_provider_moengage.segments import audience_file
+from airflow_provider_moengage.transfers.sql_to_segment import SqlToFileSegmentOperator
+
+audience_file.MAX_FILE_BYTES = 7
+
+class Store(dict):
+    def set(self, key, value):
+        self[key] = value
+        Path(sys.argv[1]).write_text(json.dumps(self))
+
+SqlToFileSegmentOperator(**json.load(sys.stdin)).execute({"task_state_store": Store()})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sandbox", ["today"], indirect=True)
+def test_a_worker_that_is_killed_between_two_files(
+    sandbox, warehouse, served, transfer, filled, tmp_path, monkeypatch, log
+):
+    """The next try adds what is missing: it neither begins anew nor leaves anything out."""
+    sandbox.add_segment(name="vip", kind="file", user_count=7)
+    warehouse.fill([f"u-{number}" for number in range(5)])
+    sandbox.fail_next(path="*/add-users", fault="silence")
+    arguments = {"task_id": "sync", "conn_id": "warehouse", "sql": "select id from users", "name": "vip"}
+    arguments |= {"attribute_name": "ID", "attribute_type": "string", **served.arguments}
+    saved = tmp_path / "store.json"
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(saved)], stdin=subprocess.PIPE, env=os.environ.copy(), text=True
+    ) as worker:
+        worker.stdin.write(json.dumps(arguments))
+        worker.stdin.close()
+        while len(calls(sandbox)) < 2:
+            assert worker.poll() is None
+            time.sleep(0.05)
+        worker.kill()
+    assert calls(sandbox) == ["/replace", "/add-users"]
+    filled()
+    assert sandbox.segments[0]["user_count"] == 2
+    sandbox.clear_faults()
+    warehouse.drop()
+    staged = served.files
+
+    store = Store(json.loads(saved.read_text()))
+    found = transfer(expiry_days=None).execute({"task_state_store": store})
+
+    assert calls(sandbox)[2:] == ["/add-users", "/add-users"]
+    assert [call["rows"] for call in found["calls"]] == [2, 2, 1]
+    assert served.files == staged
+    assert "5 values: staged already; 1 of 3 calls are made." in log()
+    filled()
+    assert sandbox.segments[0]["user_count"] == 5
