@@ -353,14 +353,20 @@ def plain(log: str) -> str:
     return re.sub(r" *\n *(?!\[?20\d\d-)", " ", "\n".join(said))
 
 
+@functools.cache
+def _name_the_bundles_once() -> None:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager().sync_bundles_to_db()
+
+
 def _save(dag: Any) -> None:
     """Write the DAG to the database, as the DAG processor does with what it finds in a file. Airflow 2 needs none."""
     if Version("3") > AIRFLOW_VERSION:
         return
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.serialized_dag import SerializedDagModel
 
-    DagBundlesManager().sync_bundles_to_db()
+    _name_the_bundles_once()
     if Version("3.1") > AIRFLOW_VERSION:
         from airflow.serialization.serialized_objects import SerializedDAG
 
