@@ -76,13 +76,21 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.timeout(TIMEOUT_WITH_AIRFLOW if _needs_airflow(item) else TIMEOUT))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
     Begin with what takes longest, most of it waiting for a running Airflow.
 
     Two Airflows at first, on which most of these tests run; those of one test each when these are up.
+
+    The dialects differ for the client only. Of a DAG run in both, which takes a second, one is left out. Of any other
+    test in both, one is slow, but for those about what is sent and answered.
     """
-    left_out = set(_repeated_dag_runs(items))
+    others = _the_other_dialect(items)
+    left_out = {item for item in others if "run_dag" in item.fixturenames}
+    for item in others:
+        if item.path.relative_to(REPOSITORY / "tests").parts[0] not in FOLDERS_OF_DIALECTS:
+            item.add_marker(pytest.mark.slow)
     config.hook.pytest_deselected(items=list(left_out))
     turns = {"airflow": 0, "distributed": 0, "client": 1, "system": 2}
     items[:] = sorted(
@@ -91,29 +99,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     )
 
 
-def _repeated_dag_runs(items: list[pytest.Item]) -> list[pytest.Item]:
-    """
-    Find the tests that run a DAG in both dialects, and leave out one of the two: now this one, now that.
+FOLDERS_OF_DIALECTS = {"client", "hooks", "sandbox"}
 
-    A DAG run takes a second, and the dialects differ for the client only, whose tests and the hook's run in both.
-    """
+
+def _the_other_dialect(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Find the tests that are there in both dialects, and of each one of the two: now this one, now that."""
     named = {item.nodeid for item in items}
-    left_out = []
+    others = []
     for item in items:
         dialect = item.callspec.params.get("sandbox") if hasattr(item, "callspec") else None
-        if dialect not in DIALECTS or "run_dag" not in item.fixturenames:
+        if dialect not in DIALECTS:
             continue
         (other,) = set(DIALECTS) - {dialect}
         whichever = item.nodeid.replace(dialect, "").replace(other, "")
         is_the_one = DIALECTS[zlib.crc32(whichever.encode()) % len(DIALECTS)] == dialect
         if item.nodeid.replace(dialect, other) in named and not is_the_one:
-            left_out.append(item)
-    return left_out
+            others.append(item)
+    return others
 
 
-# What `make test-fast` leaves out, beside DAG runs and what runs on a whole Airflow: tests that start processes which
-# import Airflow or pytest, browsers and builds, that fill a workspace to its limits, or that wait out hours, poll by
-# poll, on a clock of their own.
+# What `make test-fast` leaves out, beside DAG runs, what runs on a whole Airflow and a second dialect: tests that start
+# processes which import Airflow, pytest or mypy, browsers and builds, that fill a workspace to its limits or make
+# hundreds of calls, that wait out real time, or hours, poll by poll, on a clock of their own.
 SLOW_FILES = {
     "test_command_line",
     "test_conformance",
@@ -140,8 +147,15 @@ SLOW_FILES = {
 }
 SLOW_TESTS = {
     "TestKilling",
+    "TestManyAtOnce",
+    "test_a_body_that_comes_byte_by_byte",
     "test_a_thousand_wait_with_one_request_an_interval",
+    "test_a_value_that_is_there_a_million_times_is_in_memory_once",
+    "test_an_answer_that_never_ends",
+    "test_interim_answers_without_end",
+    "test_no_more_than_calls_at_once",
     "test_one_more_than_the_limit_is_refused",
+    "test_right_lines_pass",
     "test_the_command_line",
     "test_the_first_poll_of_a_process_imports_nothing_on_the_loop",
     "test_within_the_limits_and_all_in_turn",
