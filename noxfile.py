@@ -61,4 +61,4 @@ def tests(session: nox.Session, airflow: str) -> None:
     session.run_install(*install, *dependencies, external=True, silent=True)
     # With CI set, the sandbox's tests of any input try eight times as much: once is enough, in `make test`.
     session.env["CI"] = ""
-    session.run("pytest", "--numprocesses", "4", "--dist", "loadgroup", "-p", "no:cacheprovider", *session.posargs)
+    session.run("pytest", "--numprocesses", "3", "--dist", "loadgroup", "-p", "no:cacheprovider", *session.posargs)

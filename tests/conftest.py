@@ -81,8 +81,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     Begin with what takes longest, most of it waiting for a running Airflow.
 
-    Two Airflows at first, on which most of these tests run; those of one test each when these are up.
-
     The dialects differ for the client only. Of a DAG run in both, which takes a second, one is left out. Of any other
     test in both, one is slow, but for those about what is sent and answered.
     """
@@ -92,11 +90,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.path.relative_to(REPOSITORY / "tests").parts[0] not in FOLDERS_OF_DIALECTS:
             item.add_marker(pytest.mark.slow)
     config.hook.pytest_deselected(items=list(left_out))
-    turns = {"airflow": 0, "distributed": 0, "client": 1, "system": 2}
-    items[:] = sorted(
-        (item for item in items if item not in left_out),
-        key=lambda item: min(turns.get(name, 3) for name in (_group_of(item), item.path.parent.name)),
-    )
+    items[:] = sorted((item for item in items if item not in left_out), key=_turn_of)
+
+
+def _turn_of(item: pytest.Item) -> int:
+    if _needs_airflow(item):
+        # The one that many tests share comes after those of one test each: it runs until the last test of its folder.
+        return int("airflow" in item.fixturenames and item.path.parent.name == "system")
+    return 2 if item.path.parent.name == "client" else 3
 
 
 FOLDERS_OF_DIALECTS = {"client", "hooks", "sandbox"}
@@ -185,14 +186,31 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.enable()
 
 
+# Of the tests with an Airflow, those that take turns with the distributed one.
+SECOND_AIRFLOW = {"test_segment_created", "test_user_interface"}
+
+
 def _group_of(item: pytest.Item) -> str:
-    shares = "airflow" in item.fixturenames and item.path.parent.name == "system"
-    return "airflow" if shares else _name_of(item.path)
+    """Let two Airflows run at a time: each uses a fifth of a processor for nothing, as long as it runs."""
+    if not _needs_airflow(item):
+        return _name_of(item.path)
+    is_second = item.path.parent.name == "distributed" or item.path.stem in SECOND_AIRFLOW
+    return "second airflow" if is_second else "airflow"
 
 
 @functools.cache
 def _name_of(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let those go first who wait for an Airflow, and the Airflow: all others compute, and use what these leave."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not _needs_airflow(item) and os.nice(0) == 0:
+        os.nice(NICE)
+
+
+NICE = 5
 
 
 class BetweenProcesses:
