@@ -75,11 +75,24 @@ class TestRetryPolicy:
         assert isinstance(policy, RetryPolicy)
         assert isinstance(MoEngageRetryPolicy.deserialize(policy.serialize()), MoEngageRetryPolicy)
 
-    def test_is_the_default_of_the_operators_and_can_be_replaced(self):
+    @pytest.mark.parametrize("sandbox", ["today"], indirect=True)
+    def test_is_the_default_of_the_operators_when_a_call_has_failed(self, sandbox):
+        """Not before: Airflow asks it in the process that has made the call, and parses the file much more often."""
+        operator = ArchiveSegmentOperator(task_id="default", name="camp")
+        assert operator.retry_policy is None
+        sandbox.fail_next(status=429, headers={"Retry-After": "86400"})
+        with pytest.raises(RateLimitError):
+            operator.execute({})
+        assert isinstance(operator.retry_policy, MoEngageRetryPolicy)
+
+    @pytest.mark.parametrize("sandbox", ["today"], indirect=True)
+    def test_can_be_replaced(self, sandbox):
         own = MoEngageRetryPolicy()
         with new_dag("policies", default_args={"retry_policy": own}):
             by_default_args = ArchiveSegmentOperator(task_id="by_default_args", name="camp")
         assert by_default_args.retry_policy is own
-        assert ArchiveSegmentOperator(task_id="own", name="camp", retry_policy=own).retry_policy is own
-        default = ArchiveSegmentOperator(task_id="default", name="camp").retry_policy
-        assert isinstance(default, MoEngageRetryPolicy)
+        operator = ArchiveSegmentOperator(task_id="own", name="camp", retry_policy=own)
+        sandbox.fail_next(status=429, headers={"Retry-After": "86400"})
+        with pytest.raises(RateLimitError):
+            operator.execute({})
+        assert operator.retry_policy is own

@@ -54,11 +54,6 @@ class MoEngageOperator(PlainArguments, BaseOperator):
         # What of an execution is done already, in JSON values: call_api() sets it, and finds it after a deferral.
         self.progress: dict[str, Any] = {}
         self._own_hook: MoEngageHook | None = None
-        # Only Airflow 3.3 has the attribute. Filled in afterwards, so that default_args can set it too.
-        if getattr(self, "retry_policy", self) is None:
-            from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy
-
-            self.retry_policy = MoEngageRetryPolicy()
 
     @cached_property
     def hook(self) -> MoEngageHook:
@@ -120,17 +115,33 @@ class MoEngageOperator(PlainArguments, BaseOperator):
         self._start(progress or {})
         return self._call_or_defer(context, waiting_since)
 
+    def _last_xcom(self, context: Context) -> Any:
+        """
+        Look up what the last run of this task has returned: Airflow's state stores belong to one run.
+
+        :param context: the task's context.
+        :return: it; None when there is nothing.
+        """
+        ti = context.get("ti")
+        if not hasattr(ti, "xcom_pull"):
+            return None
+        # Without map_indexes Airflow 3 gives a list of what all runs have returned, from the third run on.
+        return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
+
     def _call_or_defer(self, context: Context, waiting_since: str | None) -> Any:
-        from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors, say_if_no_retries
+        from airflow_provider_moengage import retry_policy
 
         try:
-            with no_retry_for_permanent_errors():
+            with retry_policy.no_retry_for_permanent_errors():
                 self._check_given()
                 return self.call_api(context)
         except MoEngageError as error:
             if self.deferrable and error.retry_after and self._is_too_long_for_the_client(error):
                 self._defer(error, waiting_since)
-            say_if_no_retries(error, self.retries)
+            retry_policy.say_if_no_retries(error, self.retries)
+            # Only Airflow 3.3 has the attribute, and asks it now. Not set before: it would cost each parsing of a file.
+            if getattr(self, "retry_policy", self) is None:
+                self.retry_policy = retry_policy.MoEngageRetryPolicy()
             raise
 
     def _is_too_long_for_the_client(self, error: MoEngageError) -> bool:

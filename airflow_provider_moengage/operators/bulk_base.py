@@ -221,14 +221,12 @@ class ManySegmentsOperator(MoEngageOperator):
         """
         Look up what the last run of this task says that it has done: a list shows archived segments, too.
 
-        That run has named what the one before it had done once more, so that its XCom alone is enough; Airflow's state
-        stores belong to one run, or to an asset that this task does not have.
+        That run has named what the one before it had done once more, so that its XCom alone is enough.
         """
-        ti = context.get("ti")
-        if not self.remembers_runs or ti is None or not hasattr(ti, "xcom_pull"):
+        if not self.remembers_runs:
             return frozenset()
         try:
-            last = ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True)
+            last = self._last_xcom(context)
         except Exception as error:  # noqa: BLE001 - it is for the words of the log only
             log_lines.info(
                 self.log, f"What earlier runs have done is not known, since Airflow could not read it: {error}"

@@ -10,9 +10,7 @@ import pendulum
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.client.inputs import check_text
 from airflow_provider_moengage.operators.base import LEFT_OUT
-from airflow_provider_moengage.operators.create import CreateSegmentOperator
 from airflow_provider_moengage.operators.one_segment import OneSegmentOperator, Target, find_by_name, find_target_by_id
-from airflow_provider_moengage.operators.update import UpdateSegmentOperator
 from airflow_provider_moengage.segments import log_lines
 from airflow_provider_moengage.segments.log_lines import short
 
@@ -21,8 +19,27 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_moengage.client import MoEngageClient
+    from airflow_provider_moengage.operators.create import CreateSegmentOperator
+    from airflow_provider_moengage.operators.update import UpdateSegmentOperator
 
 __all__ = ["ArchiveSegmentOperator", "CreateSegmentOperator", "UnarchiveSegmentOperator", "UpdateSegmentOperator"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what defines segments on first use: most DAG files archive, and Airflow parses a file again and again."""
+    if name == "CreateSegmentOperator":
+        from airflow_provider_moengage.operators.create import CreateSegmentOperator
+
+        return CreateSegmentOperator
+    if name == "UpdateSegmentOperator":
+        from airflow_provider_moengage.operators.update import UpdateSegmentOperator
+
+        return UpdateSegmentOperator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 class _ArchivalOperator(OneSegmentOperator):

@@ -8,7 +8,7 @@ those. But failures that do not end are a broken set-up, and somebody has to hea
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 
 from airflow_provider_moengage.client.errors import MoEngageError
 
@@ -59,7 +59,7 @@ class ConnectionNeverReadError(ConnectionUnreadableError):
     )
 
 
-class FailedPolls(NamedTuple):
+class FailedPolls:
     """
     Polls in a row that have failed.
 
@@ -68,9 +68,10 @@ class FailedPolls(NamedTuple):
     :param cause: what kind of error the last one met.
     """
 
-    since: float
-    in_a_row: int
-    cause: str
+    def __init__(self, since: float, in_a_row: int, cause: str) -> None:
+        self.since = since
+        self.in_a_row = in_a_row
+        self.cause = cause
 
     @classmethod
     def after(cls, before: FailedPolls | None, error: MoEngageError, now: float) -> FailedPolls:
@@ -88,7 +89,7 @@ class FailedPolls(NamedTuple):
     @classmethod
     def from_json(cls, saved: Any) -> FailedPolls | None:
         """
-        Undo ``_asdict``.
+        Undo :meth:`as_json`.
 
         :param saved: what was saved in another process, perhaps by another version; None for nothing.
         :return: the failed polls, or None when there were none that this version can read.
@@ -97,6 +98,14 @@ class FailedPolls(NamedTuple):
             case {"since": float(since), "in_a_row": int(in_a_row), "cause": str(cause)}:
                 return cls(since, in_a_row, cause)
         return None
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        Give what another process can go on with.
+
+        :return: ``{"since", "in_a_row", "cause"}``.
+        """
+        return {"since": self.since, "in_a_row": self.in_a_row, "cause": self.cause}
 
 
 class FailureTolerance:

@@ -304,7 +304,7 @@ class SegmentExistsSensor(MoEngageSensor):
         before = tolerance.failed = FailedPolls.from_json(store.get(key))
         yield
         if tolerance.failed:
-            store.set(key, tolerance.failed._asdict())
+            store.set(key, tolerance.failed.as_json())
         elif before:
             store.delete(key)
 

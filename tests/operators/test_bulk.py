@@ -528,11 +528,12 @@ class TestWhatAnEarlierRunHasDone:
         """A list of MoEngage may show archived segments, so that a weekly job selects the same ones again."""
         segments = add_segments(sandbox, 3)
         dag = bulk_dag("weekly", segments[:2])
-        first, second = (pendulum.now("UTC").subtract(days=days) for days in (14, 7))
+        first, second, third = (pendulum.now("UTC").subtract(days=days) for days in (21, 14, 7))
         assert "done_before" not in run_dag(dag, first).xcoms["it"]
+        assert names(run_dag(dag, second).xcoms["it"]["done_before"]) == names(segments[:2])
         dag.get_task("it").segments = segments
 
-        run = run_dag(dag, second)
+        run = run_dag(dag, third)
 
         assert names(run.xcoms["it"]["succeeded"]) == names(segments)
         assert names(run.xcoms["it"]["done_before"]) == names(segments[:2])

@@ -87,15 +87,19 @@ def test_a_wait_that_the_server_asks_for_is_one_failed_poll(tolerance):
 
 def test_failed_polls_are_read_elsewhere():
     failed = FailedPolls.after(FailedPolls(NOW, 4, "ServerError 500"), ServerError("ill", status=503), NOW + 5)
-    assert failed == FailedPolls(NOW, 5, "ServerError 503")
-    assert FailedPolls.from_json(failed._asdict()) == failed
+    saved = failed.as_json()
+    assert saved == {"since": NOW, "in_a_row": 5, "cause": "ServerError 503"}
+    read = FailedPolls.from_json(saved)
+    assert read is not None
+    assert read.as_json() == saved
 
 
 def test_failed_polls_of_elsewhere_count(caplog):
     caplog.set_level(logging.INFO)
     tolerance = FailureTolerance("the segment 'camp'", log, FailedPolls(NOW, 4, "ConnectionFailedError"))
     tolerance.record_failure(ConnectionFailedError("no route to host"), NOW + 5)
-    assert tolerance.failed == FailedPolls(NOW, 5, "ConnectionFailedError")
+    assert tolerance.failed is not None
+    assert tolerance.failed.as_json() == {"since": NOW, "in_a_row": 5, "cause": "ConnectionFailedError"}
     assert said(caplog) == []
 
 
