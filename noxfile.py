@@ -23,8 +23,8 @@ AIRFLOWS = {
 # Not every machine has it yet.
 WHERE_FOUND = {"3.14"}
 
-# What .ci/run picks, beside `make test`: every Airflow, every Python. What does not depend on Airflow runs on the oldest
-# Python and on the newest.
+# What .ci/run picks, beside `make test`: every Airflow, every Python. What does not depend on Airflow runs on the
+# oldest Python and on the newest.
 TAGS = {
     ("2.11.2", "3.10"): ["whole"],
     ("3.0.6", "3.12"): ["dags"],
@@ -56,7 +56,7 @@ def tests(session: nox.Session, airflow: str) -> None:
             "apache-airflow-providers-common-compat=false",
         ]
     dependencies = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev")
-    # By the uv beside nox: the one that comes with these packages is of their time too, and would be taken the next time.
+    # By the uv beside nox: the one among these packages is of their time too, and would be taken the next time.
     install = [find_uv_bin(), "pip", "install", *of_its_time, f"apache-airflow=={airflow}", "--editable", "."]
     session.run_install(*install, *dependencies, external=True, silent=True)
     # With CI set, the sandbox's tests of any input try eight times as much: once is enough, in `make test`.
