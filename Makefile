@@ -26,9 +26,9 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 
 ##@ Test
 test: .venv/ready  ## run all tests, and name the ten slowest; OPTIONS=tests/client
-	@$(BIN)/python -m pytest --numprocesses 6 --dist loadgroup --durations 10 $(OPTIONS)
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --durations 10 $(OPTIONS)
 
-test-fast: .venv/ready  ## run the tests that need nothing but this process, in a minute or two; OPTIONS=tests/client
+test-fast: .venv/ready  ## run the tests that need nothing but this process, in half a minute; OPTIONS=tests/client
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 10 -m 'not slow and not hypothesis' $(OPTIONS)
 
 storage: .venv/storage/ready  ## run the tests of the transfers with a PostgreSQL and with S3, as the amazon provider and moto have it

@@ -24,6 +24,9 @@ import pytest
 from filelock import FileLock
 from packaging.version import Version
 
+# Until all is there that stays: see pytest_collection_finish.
+gc.disable()
+
 REPOSITORY = Path(__file__).parents[1]
 AIRFLOW_VERSION = Version(version("apache-airflow"))
 # A database for each process that runs tests at the same time.
@@ -73,44 +76,52 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.timeout(TIMEOUT_WITH_AIRFLOW if _needs_airflow(item) else TIMEOUT))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
     Begin with what takes longest, most of it waiting for a running Airflow.
 
-    Two Airflows at first, on which most of these tests run; those of one test each when these are up.
+    The dialects differ for the client only. Of a DAG run in both, which takes a second, one is left out. Of any other
+    test in both, one is slow, but for those about what is sent and answered.
     """
-    left_out = set(_repeated_dag_runs(items))
+    others = _the_other_dialect(items)
+    left_out = {item for item in others if "run_dag" in item.fixturenames}
+    for item in others:
+        if item.path.relative_to(REPOSITORY / "tests").parts[0] not in FOLDERS_OF_DIALECTS:
+            item.add_marker(pytest.mark.slow)
     config.hook.pytest_deselected(items=list(left_out))
-    turns = {"airflow": 0, "distributed": 0, "client": 1, "system": 2}
-    items[:] = sorted(
-        (item for item in items if item not in left_out),
-        key=lambda item: min(turns.get(name, 3) for name in (_group_of(item), item.path.parent.name)),
-    )
+    items[:] = sorted((item for item in items if item not in left_out), key=_turn_of)
 
 
-def _repeated_dag_runs(items: list[pytest.Item]) -> list[pytest.Item]:
-    """
-    Find the tests that run a DAG in both dialects, and leave out one of the two: now this one, now that.
+def _turn_of(item: pytest.Item) -> int:
+    if _needs_airflow(item):
+        # The one that many tests share comes after those of one test each: it runs until the last test of its folder.
+        return int("airflow" in item.fixturenames and item.path.parent.name == "system")
+    return 2 if item.path.parent.name == "client" else 3
 
-    A DAG run takes a second, and the dialects differ for the client only, whose tests and the hook's run in both.
-    """
+
+FOLDERS_OF_DIALECTS = {"client", "hooks", "sandbox"}
+
+
+def _the_other_dialect(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Find the tests that are there in both dialects, and of each one of the two: now this one, now that."""
     named = {item.nodeid for item in items}
-    left_out = []
+    others = []
     for item in items:
         dialect = item.callspec.params.get("sandbox") if hasattr(item, "callspec") else None
-        if dialect not in DIALECTS or "run_dag" not in item.fixturenames:
+        if dialect not in DIALECTS:
             continue
         (other,) = set(DIALECTS) - {dialect}
         whichever = item.nodeid.replace(dialect, "").replace(other, "")
         is_the_one = DIALECTS[zlib.crc32(whichever.encode()) % len(DIALECTS)] == dialect
         if item.nodeid.replace(dialect, other) in named and not is_the_one:
-            left_out.append(item)
-    return left_out
+            others.append(item)
+    return others
 
 
-# What `make test-fast` leaves out, beside DAG runs and what runs on a whole Airflow: tests that start processes which
-# import Airflow or pytest, browsers and builds, that fill a workspace to its limits, or that wait out hours, poll by
-# poll, on a clock of their own.
+# What `make test-fast` leaves out, beside DAG runs, what runs on a whole Airflow and a second dialect: tests that start
+# processes which import Airflow, pytest or mypy, browsers and builds, that fill a workspace to its limits or make
+# hundreds of calls, that wait out real time, or hours, poll by poll, on a clock of their own.
 SLOW_FILES = {
     "test_command_line",
     "test_conformance",
@@ -120,6 +131,7 @@ SLOW_FILES = {
     "test_event_loop",
     "test_failure_tolerance",
     "test_fault_matrix",
+    "test_filter_types",
     "test_filters",
     "test_filters_against_the_sandbox",
     "test_package",
@@ -137,7 +149,13 @@ SLOW_FILES = {
 }
 SLOW_TESTS = {
     "TestKilling",
+    "TestManyAtOnce",
+    "test_a_body_that_comes_byte_by_byte",
     "test_a_thousand_wait_with_one_request_an_interval",
+    "test_a_value_that_is_there_a_million_times_is_in_memory_once",
+    "test_an_answer_that_never_ends",
+    "test_interim_answers_without_end",
+    "test_no_more_than_calls_at_once",
     "test_one_more_than_the_limit_is_refused",
     "test_the_command_line",
     "test_the_first_poll_of_a_process_imports_nothing_on_the_loop",
@@ -160,17 +178,39 @@ def _needs_airflow(item: pytest.Item) -> bool:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """
-    Keep the garbage collector off Airflow's modules, a quarter of a million objects: they stay until the end.
+    Keep the garbage collector off Airflow's modules and the tests, half a million objects: they stay until the end.
 
-    To go through them again and again takes a fifth of the processor's time of a run.
+    To go through them again and again takes a quarter of the processor's time of a collection, and of a run.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+# Of the tests with an Airflow, those that take turns with the distributed one.
+SECOND_AIRFLOW = {"test_segment_created", "test_user_interface"}
 
 
 def _group_of(item: pytest.Item) -> str:
-    shares = "airflow" in item.fixturenames and item.path.parent.name == "system"
-    return "airflow" if shares else str(item.path.relative_to(REPOSITORY))
+    """Let two Airflows run at a time: each uses a fifth of a processor for nothing, as long as it runs."""
+    if not _needs_airflow(item):
+        return _name_of(item.path)
+    is_second = item.path.parent.name == "distributed" or item.path.stem in SECOND_AIRFLOW
+    return "second airflow" if is_second else "airflow"
+
+
+@functools.cache
+def _name_of(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let those go first who wait for an Airflow, and the Airflow: all others compute, and use what these leave."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not _needs_airflow(item) and os.nice(0) == 0:
+        os.nice(NICE)
+
+
+NICE = 5
 
 
 class BetweenProcesses:
@@ -345,14 +385,20 @@ def plain(log: str) -> str:
     return re.sub(r" *\n *(?!\[?20\d\d-)", " ", "\n".join(said))
 
 
+@functools.cache
+def _name_the_bundles_once() -> None:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager().sync_bundles_to_db()
+
+
 def _save(dag: Any) -> None:
     """Write the DAG to the database, as the DAG processor does with what it finds in a file. Airflow 2 needs none."""
     if Version("3") > AIRFLOW_VERSION:
         return
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.serialized_dag import SerializedDagModel
 
-    DagBundlesManager().sync_bundles_to_db()
+    _name_the_bundles_once()
     if Version("3.1") > AIRFLOW_VERSION:
         from airflow.serialization.serialized_objects import SerializedDAG
 

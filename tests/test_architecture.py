@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -45,11 +46,12 @@ def module_of(file: Path) -> str:
 FILES = {module_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports_of(file: Path) -> set[str]:
-    """Find the modules of the package that a file imports: in functions and for its types, too."""
-    return {module for name in names_in(file) if (module := _module_in_package(name))}
+def imports_of(module: str) -> set[str]:
+    """Find the modules of the package that a module imports: in functions and for its types, too."""
+    return {imported for name in names_in(FILES[module]) if (imported := _module_in_package(name))} - {module}
 
 
+@cache
 def names_in(file: Path) -> set[str]:
     return {name for node in ast.walk(ast.parse(file.read_text())) for name in _named_by(node)}
 
@@ -70,9 +72,6 @@ def _module_in_package(name: str) -> str | None:
     return module if module in FILES else module.rpartition(".")[0] or "__init__"
 
 
-IMPORTS = {module: imports_of(file) - {module} for module, file in FILES.items()}
-
-
 def room_of(module: str) -> str:
     return module.partition(".")[0]
 
@@ -83,7 +82,7 @@ def test_every_room_has_its_floor():
 
 def test_no_circle_of_imports():
     try:
-        TopologicalSorter(IMPORTS).prepare()
+        TopologicalSorter({module: imports_of(module) for module in FILES}).prepare()
     except CycleError as circle:
         pytest.fail(f"these import each other in a circle: {circle.args[1]}")
 
@@ -92,7 +91,7 @@ def test_no_circle_of_imports():
 def test_nobody_imports_upwards(module):
     above = [
         imported
-        for imported in sorted(IMPORTS[module])
+        for imported in sorted(imports_of(module))
         if room_of(imported) != room_of(module) and FLOOR_OF[room_of(imported)] >= FLOOR_OF[room_of(module)]
     ]
     assert above == []
@@ -102,7 +101,7 @@ def test_nobody_imports_upwards(module):
 def test_segments_know_neither_airflow_nor_http(module):
     packages = {name.partition(".")[0] for name in names_in(FILES[module])}
     assert not packages & {"airflow", "requests", "urllib3", "http", "socket"}
-    of_client = [imported for imported in IMPORTS[module] if room_of(imported) == "client"]
+    of_client = [imported for imported in imports_of(module) if room_of(imported) == "client"]
     assert [imported for imported in of_client if not imported.startswith(CLIENT_OF_SEGMENTS)] == []
 
 

@@ -16,20 +16,37 @@ pytest_plugins = ["pytester"]
 
 REPOSITORY = Path(__file__).parents[1]
 PLUGIN = "airflow_provider_moengage.pytest_plugin"
+OPTIONS = ("-p", PLUGIN, "-p", "no:cacheprovider", "--strict-markers")
 
 Run = Callable[[str], pytest.RunResult]
 
 
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a test file in a process of its own, where only this plugin is loaded."""
+@pytest.fixture(autouse=True)
+def as_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an environment in which only this plugin is loaded."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", "as it was")
 
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Run:
+    """Run a test file where Airflow is imported already, which takes two seconds."""
+
     def run(source: str) -> pytest.RunResult:
         pytester.makepyfile(source)
-        return pytester.runpytest_subprocess("-p", PLUGIN, "-p", "no:cacheprovider", "--strict-markers")
+        return pytester.runpytest_inprocess(*OPTIONS)
+
+    return run
+
+
+@pytest.fixture
+def run_apart(pytester: pytest.Pytester) -> Run:
+    """Run a test file in a process of its own, with an Airflow that has read nothing of this environment before."""
+
+    def run(source: str) -> pytest.RunResult:
+        pytester.makepyfile(source)
+        return pytester.runpytest_subprocess(*OPTIONS)
 
     return run
 
@@ -204,8 +221,8 @@ def production(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> It
         assert not production.segments[0]["archived"]
 
 
-def test_no_secrets_backend_leads_out_of_the_sandbox(run: Run, production: Sandbox) -> None:
-    run(
+def test_no_secrets_backend_leads_out_of_the_sandbox(run_apart: Run, production: Sandbox) -> None:
+    run_apart(
         """
     import asyncio
 
@@ -250,8 +267,8 @@ def test_no_secrets_backend_leads_out_of_the_sandbox(run: Run, production: Sandb
     ).assert_outcomes(passed=5)
 
 
-def test_a_client_with_another_address_is_refused(run: Run, production: Sandbox) -> None:
-    run(
+def test_a_client_with_another_address_is_refused(run_apart: Run, production: Sandbox) -> None:
+    run_apart(
         f"""
     import pytest
 
@@ -286,7 +303,7 @@ def test_a_client_with_another_address_is_refused(run: Run, production: Sandbox)
     ).assert_outcomes(passed=4)
 
 
-def test_two_tests_of_one_dag_module_have_a_sandbox_each(run: Run, pytester: pytest.Pytester) -> None:
+def test_two_tests_of_one_dag_module_have_a_sandbox_each(run_apart: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         dag_module="""
     from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator
@@ -300,7 +317,7 @@ def test_two_tests_of_one_dag_module_have_a_sandbox_each(run: Run, pytester: pyt
     many = ArchiveSegmentsOperator(task_id="many", segments=[{"name": "Autumn"}])
     """
     )
-    run(
+    run_apart(
         """
     import dag_module
     import pytest

@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from tests.conftest import AIRFLOW_VERSION
 from tests.distributed.services import program
+from tests.system.settings import PARSED_ONCE
 
 if TYPE_CHECKING:
     from tests.distributed.distributed_airflow import DistributedAirflow
@@ -44,6 +45,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DistributedAir
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        **PARSED_ONCE,
     }
     with running_distributed_airflow(tmp_path_factory.mktemp("airflow"), settings) as airflow:
         yield airflow

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.real_airflow import RealAirflow, running_airflow
-from tests.system.settings import DAGS, SOMEBODY_ELSES_CONNECTION
+from tests.system.settings import DAGS, PARSED_ONCE, SOMEBODY_ELSES_CONNECTION
 
 
 @pytest.fixture(scope="package")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
     """Run one Airflow for all tests that leave its own processes alive: each start takes its time."""
     settings = {
+        **PARSED_ONCE,
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         # How soon a worker that was killed is missed.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",

@@ -19,6 +19,9 @@ SOMEBODY_ELSES_CONNECTION = json.dumps(
     {"conn_type": "moengage", "login": "REAL", "password": "real-key", "host": "https://real.invalid"}
 )
 
+# The files of these DAGs stay as they are. By default each is parsed again every half a minute, by another process.
+PARSED_ONCE = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600"}
+
 needs_shared_streams = pytest.mark.skipif(
     Version(version("apache-airflow")) < Version("3.3"), reason="shared streams came with Airflow 3.3"
 )

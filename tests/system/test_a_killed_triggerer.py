@@ -14,7 +14,7 @@ from demo.standalone import SECONDS_TO_RUN
 from tests.figures import Figures
 from tests.system.dags.known_to_tests import IDS, NAMES_INTERVAL, NAMES_PER_RUN
 from tests.system.real_airflow import RealAirflow, running_airflow
-from tests.system.settings import DAGS, needs_shared_streams
+from tests.system.settings import DAGS, PARSED_ONCE, needs_shared_streams
 
 pytestmark = needs_shared_streams
 
@@ -22,6 +22,7 @@ RUNS = [f"part_{number}" for number in range(33)]
 SENSORS = len(RUNS) * NAMES_PER_RUN + len(IDS)
 
 SETTINGS = {
+    **PARSED_ONCE,
     # So that a thousand tasks wait soon. The triggerer's capacity is Airflow's own, which is a thousand.
     "AIRFLOW__SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE": "100",
     "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": str(SENSORS),
