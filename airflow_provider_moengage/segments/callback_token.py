@@ -12,8 +12,7 @@ import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.segments.callbacks import FileRequest, RefusedCallbackError
@@ -27,8 +26,7 @@ _MOST_TOKEN_CHARACTERS = 8_192
 _PURPOSE = b"airflow-provider-moengage: a callback, version 1\n"
 
 
-@dataclass(frozen=True)
-class Ticket:
+class Ticket(NamedTuple):
     """
     What a token says.
 

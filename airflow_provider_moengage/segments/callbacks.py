@@ -11,8 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.client.inputs import type_of
@@ -22,7 +21,7 @@ PATH = "/moengage/callback"
 
 _MOST_CHARACTERS = 500
 _MOST_USERS = 2**53
-_NONCE = re.compile("[0-9a-f]{32}")
+_NONCE = "[0-9a-f]{32}"
 _COUNTS = ("values_found", "values_processed", "user_count")
 _PLACE = r"(\d{1,6}) of (\d{1,6})"
 
@@ -34,8 +33,7 @@ class RefusedCallbackError(ValueError):
     """A token or a body that no callback of MoEngage has. The message shows nothing of it."""
 
 
-@dataclass(frozen=True)
-class FileRequest:
+class FileRequest(NamedTuple):
     """
     One accepted call on a file segment: the task instance that made it, and which of its calls it was.
 
@@ -93,7 +91,7 @@ class FileRequest:
         return (
             all(isinstance(text, str) and text for text in texts)
             and type(self.map_index) is int
-            and _NONCE.fullmatch(self.nonce) is not None
+            and re.fullmatch(_NONCE, self.nonce) is not None
         )
 
     def as_text(self) -> str:
@@ -102,7 +100,7 @@ class FileRequest:
 
         :return: JSON: a template in text renders it as it is.
         """
-        return json.dumps(asdict(self))
+        return json.dumps(self._asdict())
 
     @property
     def expected_key(self) -> str:
@@ -122,8 +120,7 @@ def _no_request(text: Any) -> InvalidInputError:
     )
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """
     What a callback says of a request.
 
@@ -165,7 +162,7 @@ class Outcome:
 
         :return: its fields that are known.
         """
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 def read_body(body: bytes) -> Outcome:
