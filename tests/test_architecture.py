@@ -19,7 +19,7 @@ ROOT = PACKAGE.name
 FLOORS = (
     {"client", "sandbox"},
     {"segments"},
-    {"retry_policy"},
+    {"retry_policy", "task_failure"},
     {"hooks"},
     {"assets", "links"},
     {"triggers", "plugins"},

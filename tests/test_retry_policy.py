@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_moengage.client.errors import (
     ActiveSegmentLimitError,
@@ -14,23 +14,8 @@ from airflow_provider_moengage.client.errors import (
     ServerError,
 )
 from airflow_provider_moengage.operators.segments import ArchiveSegmentOperator
-from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy, no_retry_for_permanent_errors
+from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy
 from tests.support import new_dag
-
-
-@pytest.mark.parametrize("error", [InvalidInputError("name is blank"), SegmentNotFoundError("not there", status=404)])
-def test_what_no_retry_mends_fails_with_its_sentence(error):
-    with pytest.raises(AirflowFailException) as caught, no_retry_for_permanent_errors():
-        raise error
-    assert str(caught.value) == str(error)
-    assert caught.value.__cause__ is error
-
-
-def test_what_waiting_mends_is_left_as_it_is():
-    error = RateLimitError("wait", status=429)
-    with pytest.raises(RateLimitError) as caught, no_retry_for_permanent_errors():
-        raise error
-    assert caught.value is error
 
 
 @pytest.mark.skipif(not hasattr(BaseOperator, "retry_policy"), reason="retry policies came with Airflow 3.3")

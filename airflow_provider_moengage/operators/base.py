@@ -129,19 +129,21 @@ class MoEngageOperator(PlainArguments, BaseOperator):
         return ti.xcom_pull(task_ids=self.task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
 
     def _call_or_defer(self, context: Context, waiting_since: str | None) -> Any:
-        from airflow_provider_moengage import retry_policy
+        from airflow_provider_moengage.task_failure import no_retry_for_permanent_errors, say_if_no_retries
 
         try:
-            with retry_policy.no_retry_for_permanent_errors():
+            with no_retry_for_permanent_errors():
                 self._check_given()
                 return self.call_api(context)
         except MoEngageError as error:
             if self.deferrable and error.retry_after and self._is_too_long_for_the_client(error):
                 self._defer(error, waiting_since)
-            retry_policy.say_if_no_retries(error, self.retries)
+            say_if_no_retries(error, self.retries)
             # Only Airflow 3.3 has the attribute, and asks it now. Not set before: it would cost each parsing of a file.
             if getattr(self, "retry_policy", self) is None:
-                self.retry_policy = retry_policy.MoEngageRetryPolicy()
+                from airflow_provider_moengage.retry_policy import MoEngageRetryPolicy
+
+                self.retry_policy = MoEngageRetryPolicy()
             raise
 
     def _is_too_long_for_the_client(self, error: MoEngageError) -> bool:

@@ -121,8 +121,8 @@ class FileSegmentReadySensor(MoEngageSensor):
         raise AirflowException(f"FileSegmentReadyTrigger sent an event that this version does not know: {event!r}")
 
     def _request(self) -> FileRequest:
-        from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
         from airflow_provider_moengage.segments.callbacks import FileRequest
+        from airflow_provider_moengage.task_failure import no_retry_for_permanent_errors
 
         with no_retry_for_permanent_errors():
             if not AIRFLOW_V_3_0_PLUS:

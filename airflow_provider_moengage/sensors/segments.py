@@ -189,7 +189,7 @@ class SegmentExistsSensor(MoEngageSensor):
         :raises AirflowFailException: for what no waiting can mend.
         :raises GaveUpWaitingError: when polls have failed for too long.
         """
-        from airflow_provider_moengage.retry_policy import no_retry_for_permanent_errors
+        from airflow_provider_moengage.task_failure import no_retry_for_permanent_errors
 
         with self._executing() as execution:
             with self._keeping_failed_polls(context, execution.tolerance):
