@@ -12,7 +12,8 @@ import binascii
 import hashlib
 import hmac
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_moengage.client.errors import InvalidInputError
 from airflow_provider_moengage.segments.callbacks import FileRequest, RefusedCallbackError
@@ -26,7 +27,8 @@ _MOST_TOKEN_CHARACTERS = 8_192
 _PURPOSE = b"airflow-provider-moengage: a callback, version 1\n"
 
 
-class Ticket(NamedTuple):
+@dataclass(frozen=True)
+class Ticket:
     """
     What a token says.
 

@@ -11,7 +11,8 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from airflow_provider_moengage.client.errors import InvalidInputError, shown
 from airflow_provider_moengage.client.inputs import type_of
@@ -21,7 +22,7 @@ PATH = "/moengage/callback"
 
 _MOST_CHARACTERS = 500
 _MOST_USERS = 2**53
-_NONCE = "[0-9a-f]{32}"
+_NONCE = re.compile("[0-9a-f]{32}")
 _COUNTS = ("values_found", "values_processed", "user_count")
 _PLACE = r"(\d{1,6}) of (\d{1,6})"
 
@@ -33,7 +34,8 @@ class RefusedCallbackError(ValueError):
     """A token or a body that no callback of MoEngage has. The message shows nothing of it."""
 
 
-class FileRequest(NamedTuple):
+@dataclass(frozen=True)
+class FileRequest:
     """
     One accepted call on a file segment: the task instance that made it, and which of its calls it was.
 
@@ -91,7 +93,7 @@ class FileRequest(NamedTuple):
         return (
             all(isinstance(text, str) and text for text in texts)
             and type(self.map_index) is int
-            and re.fullmatch(_NONCE, self.nonce) is not None
+            and _NONCE.fullmatch(self.nonce) is not None
         )
 
     def as_text(self) -> str:
@@ -100,7 +102,7 @@ class FileRequest(NamedTuple):
 
         :return: JSON: a template in text renders it as it is.
         """
-        return json.dumps(self._asdict())
+        return json.dumps(asdict(self))
 
     @property
     def expected_key(self) -> str:
@@ -120,7 +122,8 @@ def _no_request(text: Any) -> InvalidInputError:
     )
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """
     What a callback says of a request.
 
@@ -162,7 +165,7 @@ class Outcome(NamedTuple):
 
         :return: its fields that are known.
         """
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def read_body(body: bytes) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any
 
 from airflow.providers.common.compat.sdk import XCom
@@ -98,7 +99,7 @@ def as_arguments(requests: list[FileRequest]) -> list[dict[str, Any]]:
     :param requests: the requests.
     :return: their fields.
     """
-    return [request._asdict() for request in requests]
+    return [asdict(request) for request in requests]
 
 
 def _has_failed(came: Any) -> bool:
