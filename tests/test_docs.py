@@ -62,6 +62,7 @@ SINCE_THEN = {
     "errors.md": ["Filters, new segments and files"],
     "many-workers.md": ["Teams", "Partitions"],
     "operators/archive-segments.md": ["How long it takes"],
+    "performance.md": ["What people wait for"],
     "operators/update-segment.md": ["Add to what is there"],
 }
 

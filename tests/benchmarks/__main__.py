@@ -11,7 +11,7 @@ from demo import say
 from tests.benchmarks import audiences, bulk, calls, filters, parsing, quota, today, waiting
 from tests.benchmarks.machine import facts
 from tests.benchmarks.show import compact, lines_of
-from tests.benchmarks.summary import summary
+from tests.benchmarks.summary import comparison, summary
 
 # To add a benchmark, add its module: measure(options) gives what goes into the JSON, and report(figures) its lines.
 BENCHMARKS = {
@@ -42,7 +42,8 @@ def main() -> int:
         RESULTS.write_text(compact(results))
         say("\n".join(["", *benchmark.report(figures), "", *lines_of(machine), ""]))
     results = json.loads(RESULTS.read_text())
-    say("\n".join(["The table of docs/performance.md:", "", *summary(results), ""]))
+    tables = [*summary(results), "", *(comparison(results["today"]) if "today" in results else [])]
+    say("\n".join(["The tables of docs/performance.md:", "", *tables, ""]))
     say(f"The raw figures are in tests/benchmarks/{RESULTS.name}.")
     return 0
 

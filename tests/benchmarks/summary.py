@@ -30,8 +30,9 @@ def _measured_on(machines: Sequence[Mapping[str, Any]]) -> list[str]:
     measured = dict.fromkeys([days[0], days[-1]])
     loads = sorted(machine["load_before"] for machine in machines)
     packages = ", ".join(f"{name} {last[name]}" for name in ("apache-airflow", "requests", "urllib3"))
+    processors = " or ".join(dict.fromkeys(f"an {machine['processor']}" for machine in machines))
     return [
-        f"Measured {' to '.join(measured)} on {last['cores']} cores of an {last['processor']} (load before:",
+        f"Measured {' to '.join(measured)} on {last['cores']} cores of {processors} (load before:",
         f"{loads[0]:.1f} to {loads[-1]:.1f}), Python {last['python']}, {packages}.",
     ]
 
@@ -125,7 +126,7 @@ def _parsing(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (
             f"Airflow's DAG processor, for each of {figures['files']} files",
             a_file(ours_in_a_file, pre_import=True),
-            f"`HttpOperator` {http_imported_before}, its import not counted: Airflow makes that of `airflow.*` once",
+            f"`HttpOperator` {http_imported_before}; what either imports is imported once, at the processor's start",
         ),
         (
             "that, with `[dag_processor] parsing_pre_import_modules` off",
@@ -245,35 +246,41 @@ def _audiences(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _today(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def comparison(figures: Mapping[str, Any]) -> list[str]:
+    """
+    Write what people wait for, beside an earlier build, as a table in Markdown.
+
+    :param figures: the raw figures of :mod:`tests.benchmarks.today`.
+    """
     against = figures["against"]
     measured = {run["row"] for run in figures["runs"]}
 
     def middle(row: str, key: str, build: str = "now") -> float:
         return median(run[key] for run in figures["runs"] if (run["row"], run["build"]) == (row, build))
 
-    def cells(row: str, key: str, what: str, unit: str, beside: str = "") -> tuple[str, str, str]:
+    besides = {
+        "first_archive": ("bare_patch", "cpu_ms", "`import requests` and one bare PATCH"),
+        "events": ("bare_events", "cpu_ms", "triggers that only take the item"),
+        "dag_processor": ("dag_processor_http", "ms_a_file", "`HttpOperator`"),
+    }
+
+    def beside(row: str, key: str) -> str:
+        other, its_key, what = besides.get(row, ("", "", ""))
+        return f"{what}: {middle(other, its_key):,.0f} ms" if other in measured and its_key == key else ""
+
+    def cells(row: str, key: str, what: str, unit: str) -> tuple[str, ...]:
         now, before = middle(row, key), middle(row, key, against)
         digits = 0 if before >= 20 else 1
-        ratio = f"{now:,.{digits}f} {unit}, {now / before:.2f} times that of {against}"
-        return what, ratio, f"{against}: {before:,.{digits}f} {unit}{beside}"
+        both = (f"{figure:,.{digits}f} {unit}" for figure in (before, now))
+        return what, *both, f"{now / before:.2f}", beside(row, key)
 
-    besides = {}
-    if "bare_patch" in measured:
-        besides["first_archive"] = f"; `import requests` and one bare PATCH: {middle('bare_patch', 'cpu_ms'):.0f} ms"
-    if "bare_events" in measured:
-        besides["events"] = f"; triggers that only take the item: {middle('bare_events', 'cpu_ms'):,.0f} ms"
-    if "dag_processor_http" in measured:
-        besides["dag_processor"] = f"; with `HttpOperator` {middle('dag_processor_http', 'ms_a_file'):.0f} ms"
-    return [
-        cells(row, key, what, unit, besides.get(row, "") if key != "longest_block_ms" else "")
-        for row, key, what, unit in _OF_TODAY
-        if row in measured
-    ]
+    rows = [cells(*row) for row in _COMPARED if row[0] in measured]
+    head = ("what", against, "now", "ratio", "beside it")
+    return [*map(_row, (head, ["---"] * len(head), *rows)), "", *_measured_on([figures["machine"]])]
 
 
 # The rows of what people wait for, beside an earlier build: as they are measured, which figure, what it is, its unit.
-_OF_TODAY = (
+_COMPARED = (
     ("test", "seconds", "`make test`, everything installed", "s"),
     ("ci", "seconds", "what has to pass before a change lands, everything installed", "s"),
     ("demo", "seconds", "`make demo`, the second time", "s"),
@@ -304,5 +311,4 @@ ROWS = {
     "quota": _quota,
     "filters": _filters,
     "audiences": _audiences,
-    "today": _today,
 }
