@@ -88,7 +88,7 @@ class TestInADagRun:
         file_url = files.put("ids", "1\n2\n3", query="")
         asset = create_asset(workspace_id="SANDBOXWORKSPACE", segment_id=segment["id"])
         with new_dag("callbacks_waited") as dag:
-            replace(file_url=file_url, wait=True, wait_timeout=60, poll_interval=0.2, outlets=[asset])
+            replace(file_url=file_url, wait=True, wait_timeout=60, poll_interval=1, outlets=[asset])
         run = run_dag(dag)
 
         assert run.states == {"fill": "success"}
@@ -105,7 +105,7 @@ class TestInADagRun:
     def test_what_failed_fails_the_task_without_a_retry(self, sandbox, files, receiver, run_dag):
         sandbox.add_segment(name="vip", kind="file")
         with new_dag("callbacks_failed") as dag:
-            replace(file_url=f"{files.url}/none", wait=True, wait_timeout=60, poll_interval=0.2, retries=3)
+            replace(file_url=f"{files.url}/none", wait=True, wait_timeout=60, poll_interval=1, retries=3)
         run = run_dag(dag)
         assert run.states == {"fill": "failed"}
         assert run.tries == {"fill": 1}
@@ -115,7 +115,7 @@ class TestInADagRun:
         sandbox.add_segment(name="vip", kind="file")
         with new_dag("callbacks_sensor") as dag:
             fill = replace(file_url=files.put("ids", "1\n2\n3", query=""))
-            FileSegmentReadySensor(task_id="poking", request=fill.output["request"], poke_interval=0.2, timeout=60)
+            FileSegmentReadySensor(task_id="poking", request=fill.output["request"], poke_interval=1, timeout=60)
         run = run_dag(dag)
         assert set(run.states.values()) == {"success"}
         assert run.xcoms["poking"].items() >= {"segment_name": "vip", "status": 201, **COUNTS}.items()
