@@ -132,19 +132,6 @@ def check_quota(rows: int, files: int, *, max_users: int, deferrable: bool) -> N
         )
 
 
-def last_xcom(ti: Any, task_id: str) -> Any:
-    """
-    Look up what the last run of a task has returned: Airflow's state stores belong to one run.
-
-    :param ti: the task's instance, None where there is none.
-    :param task_id: the task.
-    :return: it; None when there is nothing.
-    """
-    if not hasattr(ti, "xcom_pull"):
-        return None
-    return ti.xcom_pull(task_ids=task_id, include_prior_dates=True, map_indexes=getattr(ti, "map_index", -1))
-
-
 def rows_before(xcom: Any, *, name: str, mode: str) -> int | None:
     """
     Read how many values the last run had that has sent any.

@@ -109,10 +109,10 @@ class AudienceOperator(FileOperator):
         :raises MoEngageError: when it is not done.
         """
         from airflow_provider_moengage.assets.segments import attach_change
-        from airflow_provider_moengage.segments.audience_guards import last_xcom, rows_before
+        from airflow_provider_moengage.segments.audience_guards import rows_before
 
         self._checkpoint = self._checkpoint_of(context)
-        self._rows_before = rows_before(last_xcom(context.get("ti"), self.task_id), name=self.name, mode=self.mode)
+        self._rows_before = rows_before(self._last_xcom(context), name=self.name, mode=self.mode)
         found = super().call_api(context)
         if self.is_dry_run:
             found = {**found, **self._as_xcom(found["segment_id"], None)}
