@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -34,6 +35,8 @@ IMPORTED = (
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.supervisor",
 )
+# How long the api-server waits while another process writes to the database: by then it answers that it could not.
+SECONDS_TO_ANSWER = 5
 ROUTES = "airflow.api_fastapi.core_api.app", "airflow.api_fastapi.core_api.routes.public"
 
 
@@ -116,6 +119,7 @@ def _run(part: str, database_is_ready: int, tell: int) -> None:
     os.close(tell)
     setproctitle(f"airflow {part}")
     if part == "api-server":
+        _answer_before_long()
         gc.disable()
         for module in ROUTES:
             importlib.import_module(module)
@@ -126,6 +130,25 @@ def _run(part: str, database_is_ready: int, tell: int) -> None:
     os.close(database_is_ready)
     sys.argv = ["airflow", part]
     airflow()
+
+
+def _answer_before_long() -> None:
+    """
+    Let this process wait for its turn to write to the database for as long as somebody looks at a page, and no longer.
+
+    Airflow writes down who has asked for what on the loop that all answers pass: when another request has written and
+    has yet to be answered, each waits for the other. Airflow's page asks for two things when somebody triggers a DAG
+    that is paused.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def shorten(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {SECONDS_TO_ANSWER * 1_000}")
+        cursor.close()
+
+    event.listen(Engine, "connect", shorten)
 
 
 def _say(text: str) -> None:

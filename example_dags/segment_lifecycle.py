@@ -33,6 +33,7 @@ with DAG(
     schedule="@weekly",
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
+    max_active_runs=1,  # two runs at once would archive the segment while the other updates it
     params={"segment_name": "camp_diwali_2026"},
     tags=["moengage", "example"],
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
