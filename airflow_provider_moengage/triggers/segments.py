@@ -132,6 +132,9 @@ class SegmentExistsTrigger(SharedListTrigger):
             answer = listing if isinstance(listing, MoEngageError) else listing.by_name.get(str(self.name))
             if event := _event_of(answer, tolerance):
                 yield event
+                # Left open, it would be closed by a task of its own, for each of the thousands that have waited.
+                if isinstance(shared_stream, AsyncGenerator):
+                    await shared_stream.aclose()
                 return
 
     def _new_tolerance(self) -> FailureTolerance:

@@ -16,9 +16,9 @@ ANYTHING = st.recursive(
 
 
 @settings(deadline=None)
-@given(ANYTHING)
-def test_what_is_parsed_fits_every_store(value):
-    parsed = parse(json.dumps(value))
+@given(ANYTHING, st.booleans())
+def test_what_is_parsed_fits_every_store(value, is_escaped):
+    parsed = parse(json.dumps(value, ensure_ascii=is_escaped))
     msgspec.msgpack.encode(parsed)  # how a triggerer hands an event on
     json.dumps(parsed, allow_nan=False).encode()  # how a database keeps it
 
