@@ -86,12 +86,12 @@ def _check_levels(value: Any) -> None:
 
 
 # MessagePack takes no surrogates, PostgreSQL no NUL. A pair of them is one character, which is found here, too.
-_MAY_BE_NO_CHARACTER = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)|[\ud800-\udfff]")
+_MAY_BE_NO_CHARACTER = r"\\u(?:[dD][89a-fA-F]|0000)|[\ud800-\udfff]"
 
 
 def _is_storable(text: str) -> bool:
     # What is ASCII throughout, and has no escapes, needs no search.
-    return (text.isascii() and "\\u" not in text) or not _MAY_BE_NO_CHARACTER.search(text)
+    return (text.isascii() and "\\u" not in text) or not re.search(_MAY_BE_NO_CHARACTER, text)
 
 
 def _storable(value: Any) -> Any:
