@@ -28,7 +28,7 @@ airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, 
 test: .venv/ready  ## run all tests, and name the ten slowest; OPTIONS=tests/client
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --durations 10 $(OPTIONS)
 
-test-fast: .venv/ready  ## run the tests that need nothing but this process, in less than a minute; OPTIONS=tests/client
+test-fast: .venv/ready  ## run the tests that need nothing but this process, in half a minute; OPTIONS=tests/client
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 10 -m 'not slow and not hypothesis' $(OPTIONS)
 
 storage: .venv/storage/ready  ## run the tests of the transfers with a PostgreSQL and with S3, as the amazon provider and moto have it

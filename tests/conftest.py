@@ -97,7 +97,7 @@ def _turn_of(item: pytest.Item) -> int:
     if _needs_airflow(item):
         # The one that many tests share comes after those of one test each: it runs until the last test of its folder.
         return int("airflow" in item.fixturenames and item.path.parent.name == "system")
-    return 2 if item.path.parent.name == "client" else 3
+    return 2 if item.path.parent.name in {"client", "transfers"} else 3
 
 
 FOLDERS_OF_DIALECTS = {"client", "hooks", "sandbox"}
@@ -173,7 +173,16 @@ def _is_slow(item: pytest.Item) -> bool:
 
 
 def _needs_airflow(item: pytest.Item) -> bool:
-    return item.path.parent.name in {"system", "distributed"}
+    return item.path.parent.name in FOLDERS_WITH_AIRFLOW
+
+
+FOLDERS_WITH_AIRFLOW = {"system", "distributed"}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of what `make test-fast` leaves out: that takes a second of each process."""
+    is_slow = collection_path.stem in SLOW_FILES | FOLDERS_WITH_AIRFLOW
+    return True if is_slow and "not slow" in config.option.markexpr else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

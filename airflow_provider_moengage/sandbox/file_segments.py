@@ -29,7 +29,7 @@ CALLBACK_TRIES = 3
 SLOW = timedelta(minutes=1)
 """How much longer, on the sandbox's clock, a download takes that is slow."""
 
-_PAUSE = 0.05  # seconds between tries, and between looks at the clock, which tests move
+_PAUSE = 0.01  # seconds between tries, and between looks at the clock, which tests move
 _STOP_SECONDS = 15.0
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.receiving import running_receiver
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def receiver_url() -> Iterator[str]:
     """Serve the receiver, and give the address of callbacks."""
     with running_receiver() as url:
