@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the machine trusts is trusted here too: many users sit behind a proxy with a certificate of its own.
-UV := UV_SYSTEM_CERTS=1 $(BIN)/uv
+UV := UV_SYSTEM_CERTS=1 .venv/uv/bin/uv
 export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PIP_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -18,10 +18,10 @@ help:  ## show this list
 	@sed -nE 's|^##@ (.*)|\n\1|p; s|^([a-z-]+):.*## (.*)|  make \1: \2|p' $(MAKEFILE_LIST)
 
 ##@ See it run
-demo: .venv/ready  ## archive expired segments of a sandbox with the example DAG on a real Airflow
+demo: .venv/demo/ready  ## archive expired segments of a sandbox with the example DAG on a real Airflow
 	@$(BIN)/python -m demo.run
 
-airflow: .venv/ready  ## start an Airflow with the example DAGs, and a sandbox, to look around in; Ctrl-C ends them
+airflow: .venv/demo/ready  ## start an Airflow with the example DAGs, and a sandbox, to look around in; Ctrl-C ends them
 	@exec $(BIN)/python -m demo.playground
 
 ##@ Test
@@ -86,12 +86,23 @@ constraints: .venv/ready  ## look up newer versions of everything and pin them
 clean:  ## remove everything that the other commands made
 	rm -rf .venv .airflow .coverage* .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build dist mutants
 
-.venv/ready: pyproject.toml constraints.txt
+# What the demo takes, and then what tests, pages and checks take beside: a newcomer waits for a third of it.
+.venv/demo/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Python 3.10 or newer is needed: make PYTHON=python3.12 ...' >&2; exit 1; }
 	@echo 'Setting up .venv, once ...'
-	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	@$(PYTHON) -m venv --clear --without-pip .venv
+	@# The pip of that Python, where it has one, installs uv: one for .venv would take longer to make than all the rest.
+	@$(PYTHON) -c 'import pip' 2>/dev/null && python='$(PYTHON)' || \
+		{ python=$(BIN)/python && $$python -m ensurepip >/dev/null; }; \
+	$$python -m pip install --quiet --constraint constraints.txt --target .venv/uv uv
+	@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
+		--group demo --editable .
+	@mkdir -p $(@D)
+	@touch $@
+
+.venv/ready: .venv/demo/ready
+	@echo 'Adding what tests need to .venv, once ...'
 	@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
 		--group dev --editable .
 	@touch $@
