@@ -281,7 +281,7 @@ def comparison(figures: Mapping[str, Any]) -> list[str]:
 
 # The rows of what people wait for, beside an earlier build: as they are measured, which figure, what it is, its unit.
 _COMPARED = (
-    ("test", "seconds", "`make test`, everything installed", "s"),
+    ("same tests", "seconds", "`make test`, everything installed: the cases that both builds have", "s"),
     ("ci", "seconds", "what has to pass before a change lands, everything installed", "s"),
     ("demo", "seconds", "`make demo`, the second time", "s"),
     ("fresh demo", "seconds", "`make demo` in a fresh clone, packages cached", "s"),

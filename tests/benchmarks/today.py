@@ -20,7 +20,7 @@ from typing import Any
 
 from demo import say
 from demo.standalone import environment_without_airflow
-from tests.benchmarks import parsing
+from tests.benchmarks import parsing, same_cases
 from tests.benchmarks.in_a_process import HOME, REPOSITORY
 from tests.benchmarks.show import table
 from tests.benchmarks.slow_moengage import running_sandbox
@@ -36,12 +36,14 @@ CHEAP = ("imports", "imports_of_all", "first_archive", "bare_patch", "events", "
 WITHOUT_MOENGAGE = ("imports", "imports_of_all", "bare_events")
 # Which operator the files have that the DAG processor parses.
 PARSED = {"dag_processor": "ArchiveSegmentOperator", "dag_processor_http": "HttpOperator"}
+SAME_TESTS = "same tests"
+CASES = HOME / "cases"
 # What takes minutes, and the commands for it, the first of which is not counted.
 LONG = {
     "demo": ("demo", "demo"),
     "fresh demo": ("demo",),
-    "test": ("demo", "test"),
-    "ci": ("demo", "ci"),
+    SAME_TESTS: (".venv/ready", "test"),
+    "ci": (".venv/ready", "ci"),
 }
 
 
@@ -56,6 +58,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     wanted = options.rows or [*CHEAP, *PARSED]
     if PARSED.keys() & set(wanted):
         parsing.write_files()
+    if SAME_TESTS in wanted:
+        _list_tests(builds[options.against])
     runs = []
     for round_ in range(options.runs):
         for row in wanted:
@@ -164,10 +168,21 @@ def _timed(folder: Path, row: str) -> dict[str, Any]:
     return {"seconds": round(time.monotonic() - began, 1)}
 
 
+def _list_tests(folder: Path) -> None:
+    """Write down which tests the other build has: this one then runs those, and no others."""
+    _run(folder, ".venv/ready")
+    python = folder / ".venv" / "bin" / "python"
+    with CASES.open("w") as listed:
+        command = [python, "-m", "pytest", "-o", "addopts=", "--collect-only", "--quiet"]
+        subprocess.run(command, cwd=folder, env=environment_without_airflow(), check=True, stdout=listed)
+
+
 def _run(folder: Path, command: str) -> None:
     inherited = {name: value for name, value in environment_without_airflow().items() if not name.startswith("MAKE")}
-    environment = {**inherited, "UV_CACHE_DIR": str(CACHE), "PIP_CACHE_DIR": str(CACHE)}
+    environment = {**inherited, "UV_CACHE_DIR": str(CACHE), "PIP_CACHE_DIR": str(CACHE), same_cases.FILE: str(CASES)}
     words = [folder / ".ci" / "run"] if command == "ci" else [MAKE, command]
+    if command == "test" and folder == REPOSITORY:
+        words.append(f"OPTIONS=-p {same_cases.__name__}")
     subprocess.run(words, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
