@@ -1,6 +1,6 @@
 """
 Keep the tests that another build has too, and no others: `pytest -p tests.benchmarks.same_cases`, with the ids of that
-build's tests in the file CASES_OF_THE_OTHER_BUILD, as `pytest --collect-only --quiet` prints them.
+build's tests in the file CASES_OF_THE_OTHER_BUILD, as `pytest --collect-only` prints them.
 
 A test is found again by its function and its parameters, since files have been renamed; where the parameters have
 other names now, by its function.

@@ -173,7 +173,7 @@ def _list_tests(folder: Path) -> None:
     _run(folder, ".venv/ready")
     python = folder / ".venv" / "bin" / "python"
     with CASES.open("w") as listed:
-        command = [python, "-m", "pytest", "-o", "addopts=", "--collect-only", "--quiet"]
+        command = [python, "-m", "pytest", "--collect-only"]
         subprocess.run(command, cwd=folder, env=environment_without_airflow(), check=True, stdout=listed)
 
 
