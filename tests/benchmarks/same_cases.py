@@ -13,13 +13,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 FILE = "CASES_OF_THE_OTHER_BUILD"
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what is new."""
     others = [line for line in Path(os.environ[FILE]).read_text().splitlines() if "::" in line]
