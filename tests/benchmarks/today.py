@@ -183,7 +183,13 @@ def _run(folder: Path, command: str) -> None:
     words = [folder / ".ci" / "run"] if command == "ci" else [MAKE, command]
     if command == "test" and folder == REPOSITORY:
         words.append(f"OPTIONS=-p {same_cases.__name__}")
-    subprocess.run(words, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    with (HOME / "output").open("w") as output:
+        code = subprocess.run(words, cwd=folder, env=environment, check=False, stdout=output).returncode
+    # Tests that fail have taken their time as well; which they were is told.
+    if code and command == "test":
+        say("".join(line for line in (HOME / "output").read_text().splitlines(True) if line.startswith("FAILED")))
+    elif code:
+        raise RuntimeError(f"{' '.join(map(str, words))} has failed in {folder}: see {HOME / 'output'}.")
 
 
 def report(figures: Mapping[str, Any]) -> list[str]:
