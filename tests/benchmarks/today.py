@@ -187,7 +187,11 @@ def _run(folder: Path, command: str) -> None:
         code = subprocess.run(words, cwd=folder, env=environment, check=False, stdout=output).returncode
     # Tests that fail have taken their time as well; which they were is told.
     if code and command == "test":
-        say("".join(line for line in (HOME / "output").read_text().splitlines(True) if line.startswith("FAILED")))
+        say(
+            "".join(
+                line for line in (HOME / "output").read_text().splitlines(keepends=True) if line.startswith("FAILED")
+            )
+        )
     elif code:
         raise RuntimeError(f"{' '.join(map(str, words))} has failed in {folder}: see {HOME / 'output'}.")
 
