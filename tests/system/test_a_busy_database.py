@@ -12,7 +12,6 @@ from packaging.version import Version
 
 from demo.standalone import SECONDS_TO_WAIT_TO_WRITE, AirflowFailedError
 
-
 pytestmark = pytest.mark.skipif(
     Version(version("apache-airflow")) < Version("3"), reason="the parts that `make airflow` starts came with Airflow 3"
 )
