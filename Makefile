@@ -13,6 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo airflow test test-fast storage coverage mutants matrix docs pictures bench dist lint constraints clean
 .DEFAULT_GOAL := help
+# Airflow does not start while its environment is added to.
+.NOTPARALLEL:
 
 help:  ## show this list
 	@sed -nE 's|^##@ (.*)|\n\1|p; s|^([a-z-]+):.*## (.*)|  make \1: \2|p' $(MAKEFILE_LIST)
@@ -86,7 +88,7 @@ constraints: .venv/ready  ## look up newer versions of everything and pin them
 clean:  ## remove everything that the other commands made
 	rm -rf .venv .airflow .coverage* .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build dist mutants
 
-# What the demo takes, 260 MB, and then what tests, pages and checks take beside it, 400 MB: a newcomer waits for less.
+# What the demo takes, 240 MB. It does not wait for what tests, pages and checks take beside it, another 420 MB.
 .venv/demo/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Python 3.10 or newer is needed: make PYTHON=python3.12 ...' >&2; exit 1; }
@@ -94,8 +96,9 @@ clean:  ## remove everything that the other commands made
 	@$(PYTHON) -m venv --clear --without-pip .venv
 	@# The pip of that Python, where it has one, installs uv: one for .venv would take longer to make than all the rest.
 	@$(PYTHON) -c 'import pip' 2>/dev/null && python='$(PYTHON)' || \
-		{ python=$(BIN)/python && $$python -m ensurepip >/dev/null; }; \
-	PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 $$python -m pip install --quiet --constraint constraints.txt --target .venv/uv uv
+		{ python=$(BIN)/python; $$python -m ensurepip >/dev/null; } || \
+		{ echo 'pip is needed: on Debian and Ubuntu the package python3-pip.' >&2; exit 1; }; \
+	PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore $$python -m pip install --quiet --constraint constraints.txt --target .venv/uv uv
 	@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
 		--group demo --editable .
 	@mkdir -p $(@D)

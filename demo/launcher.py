@@ -35,8 +35,9 @@ IMPORTED = (
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.supervisor",
 )
-# How long the api-server waits while another process writes to the database: by then it answers that it could not.
-SECONDS_TO_ANSWER = 5
+# For how many seconds the api-server waits while another process writes to the database, where that is to be less than
+# the others wait: after that it answers with 500.
+SECONDS_TO_ANSWER = "DEMO_SECONDS_TO_ANSWER"
 ROUTES = "airflow.api_fastapi.core_api.app", "airflow.api_fastapi.core_api.routes.public"
 
 
@@ -119,7 +120,8 @@ def _run(part: str, database_is_ready: int, tell: int) -> None:
     os.close(tell)
     setproctitle(f"airflow {part}")
     if part == "api-server":
-        _answer_before_long()
+        if seconds := os.environ.get(SECONDS_TO_ANSWER):
+            _answer_after(float(seconds))
         gc.disable()
         for module in ROUTES:
             importlib.import_module(module)
@@ -132,9 +134,9 @@ def _run(part: str, database_is_ready: int, tell: int) -> None:
     airflow()
 
 
-def _answer_before_long() -> None:
+def _answer_after(seconds: float) -> None:
     """
-    Let this process wait for its turn to write to the database for as long as somebody looks at a page, and no longer.
+    Let this process wait so long for its turn to write to the database, and no longer.
 
     Airflow writes down who has asked for what on the loop that all answers pass: when another request has written and
     has yet to be answered, each waits for the other. Airflow's page asks for two things when somebody triggers a DAG
@@ -145,7 +147,7 @@ def _answer_before_long() -> None:
 
     def shorten(connection: Any, _: object) -> None:
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {SECONDS_TO_ANSWER * 1_000}")
+        cursor.execute(f"PRAGMA busy_timeout = {seconds * 1_000:.0f}")
         cursor.close()
 
     event.listen(Engine, "connect", shorten)

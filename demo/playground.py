@@ -14,6 +14,7 @@ import requests
 
 from airflow_provider_moengage.sandbox import Sandbox
 from demo import say
+from demo.launcher import SECONDS_TO_ANSWER
 from demo.ports import promised_ports
 from demo.standalone import running_airflow
 from demo.warehouse import running_warehouse
@@ -26,6 +27,8 @@ DAGS = REPOSITORY / "dags"
 EXAMPLES = REPOSITORY / "example_dags"
 CONNECTION = "moengage_default"
 SETTINGS = {
+    # Whoever triggers a DAG that is paused sends two requests at once: they may wait for each other as long as that.
+    SECONDS_TO_ANSWER: "5",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
     # sync_audience waits for what the sandbox posts.

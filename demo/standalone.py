@@ -27,7 +27,7 @@ ENDED = ("success", "failed")
 WAITING_FOR_A_PERSON = ("awaiting_input", "deferred")
 SECONDS_BETWEEN_QUESTIONS = 0.2
 # How long a process of Airflow waits while another writes to the database. SQLite lets one write at a time, and by
-# default gives up after 5 seconds.
+# default gives up after 5 seconds. The api-server of `make airflow` gives up sooner: see demo/launcher.py.
 SECONDS_TO_WAIT_TO_WRITE = 100
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -180,9 +180,9 @@ FOLDERS_WITH_AIRFLOW = {"system", "distributed"}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import nothing of what `make test-fast` leaves out: that takes a second of each process."""
+    """Leave out of `make test-fast` what it would only import, for a second in each process."""
     is_slow = collection_path.stem in SLOW_FILES | FOLDERS_WITH_AIRFLOW
-    return True if is_slow and "not slow" in config.option.markexpr else None
+    return True if is_slow and config.option.markexpr.startswith("not slow and ") else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

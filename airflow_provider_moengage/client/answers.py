@@ -33,7 +33,7 @@ def parse(text: str) -> Any:
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     _check_levels(value)
-    # In the text it is found at once; in the values of a whole workspace it takes four times as long as to parse them.
+    # In the text it is found at once; in the values of a whole workspace it takes longer than to parse them.
     return value if _is_storable(text) else _storable(value)
 
 

@@ -185,13 +185,10 @@ def _run(folder: Path, command: str) -> None:
         words.append(f"OPTIONS=-p {same_cases.__name__}")
     with (HOME / "output").open("w") as output:
         code = subprocess.run(words, cwd=folder, env=environment, check=False, stdout=output).returncode
+    failed = [line for line in (HOME / "output").read_text().splitlines() if line.startswith(("FAILED", "ERROR"))]
     # Tests that fail have taken their time as well; which they were is told.
-    if code and command == "test":
-        say(
-            "".join(
-                line for line in (HOME / "output").read_text().splitlines(keepends=True) if line.startswith("FAILED")
-            )
-        )
+    if code and command == "test" and failed:
+        say("\n".join(failed))
     elif code:
         raise RuntimeError(f"{' '.join(map(str, words))} has failed in {folder}: see {HOME / 'output'}.")
 

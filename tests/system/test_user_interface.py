@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +19,15 @@ import pytest
 import requests
 
 from airflow_provider_moengage.hooks.connection_form import EXTRA_FIELDS
-from demo.standalone import SECONDS_TO_PARSE, SECONDS_TO_RUN, SECONDS_TO_START, Standalone, watched
+from demo.standalone import (
+    SECONDS_TO_PARSE,
+    SECONDS_TO_RUN,
+    SECONDS_TO_START,
+    SECONDS_TO_WAIT_TO_WRITE,
+    AirflowFailedError,
+    Standalone,
+    watched,
+)
 from tests.browser import chromium, needs_a_browser
 from tests.system.settings import SOMEBODY_ELSES_CONNECTION, needs_shared_streams
 
@@ -172,6 +183,20 @@ def trigger(page, dag_id):
     dialog.get_by_role("button", name="Trigger", exact=True).last.click()
     page.wait_for_url("**/runs/manual__*")
     return page.url.rpartition("/")[2]
+
+
+def test_a_click_is_answered_while_something_else_writes(playground):
+    """A click on Trigger froze every page for 100 s: for so long its two requests waited for each other to write."""
+    airflow = playground.airflow
+    airflow.wait_until(lambda: "archive_expired_segments" in dags_of(airflow), "its file is parsed", SECONDS_TO_PARSE)
+    with closing(sqlite3.connect(airflow.home / "airflow.db", isolation_level=None, timeout=60)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(AirflowFailedError, match="answered with 500"):
+            airflow.call("PATCH", "dags/archive_expired_segments", json={"is_paused": True})
+        assert time.monotonic() - began < SECONDS_TO_WAIT_TO_WRITE / 2
+        database.execute("ROLLBACK")
+    assert airflow.call("PATCH", "dags/archive_expired_segments", json={"is_paused": True})["is_paused"]
 
 
 def test_a_run_ends_green_and_its_link_leads_to_the_segment(page, playground, picture):

@@ -96,7 +96,7 @@ def test_a_thousand_wait_with_one_request_an_interval(sandbox):
 
 
 def test_nothing_is_left_to_be_closed(sandbox):
-    """A stream that was left in the middle cost the event loop a task for each sensor, a third of the time of all."""
+    """A stream that was left in the middle cost the event loop a task for each sensor, a quarter of the time of all."""
     sandbox.add_segment(name="camp")
     left = []
 
