@@ -98,7 +98,8 @@ clean:  ## remove everything that the other commands made
 	@$(PYTHON) -c 'import pip' 2>/dev/null && python='$(PYTHON)' || \
 		{ python=$(BIN)/python; $$python -m ensurepip >/dev/null; } || \
 		{ echo 'pip is needed: on Debian and Ubuntu the package python3-pip.' >&2; exit 1; }; \
-	PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore $$python -m pip install --quiet --constraint constraints.txt --target .venv/uv uv
+	PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore \
+		$$python -m pip install --quiet --constraint constraints.txt --target .venv/uv uv
 	@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
 		--group demo --editable .
 	@mkdir -p $(@D)

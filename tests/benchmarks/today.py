@@ -38,7 +38,7 @@ WITHOUT_MOENGAGE = ("imports", "imports_of_all", "bare_events")
 PARSED = {"dag_processor": "ArchiveSegmentOperator", "dag_processor_http": "HttpOperator"}
 SAME_TESTS = "same tests"
 CASES = HOME / "cases"
-# What takes minutes, and the commands for it, the first of which is not counted.
+# What takes minutes, and the commands for it, the last of which is counted.
 LONG = {
     "demo": ("demo", "demo"),
     "fresh demo": ("demo",),
