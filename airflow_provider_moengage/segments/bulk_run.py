@@ -7,6 +7,7 @@ signal is heard, and no thread that sleeps before a retry keeps the process aliv
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -120,9 +121,11 @@ class BulkRun:
         self._is_killed = is_killed
         self._least_seconds = least_seconds
         self._left = deque(report.untried)
-        # From the threads: a segment with what its call has raised, or None when a thread has ended.
-        self._results: queue.SimpleQueue[tuple[Segment, Exception | None] | None] = queue.SimpleQueue()
-        self._working = 0
+        # From the threads: a segment with what its call has raised, or a thread that ends. A signal may raise anywhere
+        # on the thread that runs the task: all stays here until it is recorded, and the queue only says that it came.
+        self._results: deque[tuple[Segment, Exception | None] | threading.Thread] = deque()
+        self._arrivals: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._working: set[threading.Thread] = set()
         self._stopping = False
         self._server_failures = 0
         self._began = time.monotonic()
@@ -208,8 +211,9 @@ class BulkRun:
 
     def _start(self) -> None:
         for number in range(min(self._concurrency, len(self._left))):
-            threading.Thread(target=self._work, name=f"moengage-bulk-{number + 1}", daemon=True).start()
-            self._working += 1
+            thread = threading.Thread(target=self._work, name=f"moengage-bulk-{number + 1}", daemon=True)
+            self._working.add(thread)
+            thread.start()
 
     def _work(self) -> None:
         try:
@@ -219,9 +223,13 @@ class BulkRun:
                 except IndexError:  # none is left
                     return
                 if result := self._result_of(segment):
-                    self._results.put(result)
+                    self._hand_over(result)
         finally:
-            self._results.put(None)
+            self._hand_over(threading.current_thread())
+
+    def _hand_over(self, result: tuple[Segment, Exception | None] | threading.Thread) -> None:
+        self._results.append(result)
+        self._arrivals.put(None)
 
     def _is_stopping(self) -> bool:
         return self._stopping or self._is_killed()
@@ -256,18 +264,19 @@ class BulkRun:
             self._receive(left)
 
     def _receive(self, seconds: float) -> None:
-        """Wait for what a thread has done, but not for long."""
-        try:
-            result = self._results.get(timeout=seconds)
-        except queue.Empty:
-            return
-        if result is None:
-            self._working -= 1
-            return
-        segment, error = result
-        if error is not None and not isinstance(error, MoEngageError):
-            raise error
-        self._record(segment, error)
+        """Wait for what the threads have done, but not for long."""
+        with contextlib.suppress(queue.Empty):
+            self._arrivals.get(timeout=seconds)
+        while self._results:
+            if isinstance(result := self._results[0], threading.Thread):
+                self._working.discard(result)
+            else:
+                segment, error = result
+                if error is not None and not isinstance(error, MoEngageError):
+                    self._results.popleft()
+                    raise error
+                self._record(segment, error)
+            self._results.popleft()
 
     def _record(self, segment: Segment, error: MoEngageError | None) -> None:
         self._server_failures = self._server_failures + 1 if error and _is_the_servers(error) else 0

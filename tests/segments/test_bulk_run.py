@@ -236,6 +236,26 @@ class TestKilling:
         time.sleep(0.2)
         assert len(called) == so_far < 500
 
+    def test_what_is_done_is_known_wherever_the_task_is_interrupted(self):
+        """A signal may raise between a call that has ended and the line that records it."""
+
+        class Interrupted(Report):
+            is_interrupted = False
+
+            def record(self, outcome):
+                if not self.is_interrupted:
+                    self.is_interrupted = True
+                    raise KeyboardInterrupt
+                super().record(outcome)
+
+        called = []
+        report = Interrupted(Segment(f"camp_{index}") for index in range(1_000))
+        run = BulkRun(called.append, report, concurrency=2)
+        with pytest.raises(KeyboardInterrupt):
+            run.run(nothing, nothing)
+        assert report.is_interrupted
+        assert len(called) == len(report) > 0
+
     @pytest.mark.parametrize("fault", ["slow", "backoff"])
     def test_a_process_ends_soon(self, fault, tmp_path):
         """With all threads in the middle of a call, or asleep before a retry, which takes half a minute."""
