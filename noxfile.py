@@ -23,21 +23,12 @@ AIRFLOWS = {
 # Not every machine has it yet.
 WHERE_FOUND = {"3.14"}
 
-# What .ci/run picks, beside `make test`: every Airflow, every Python. What does not depend on Airflow runs on the
-# oldest Python and on the newest.
-TAGS = {
-    ("2.11.2", "3.10"): ["whole"],
-    ("3.0.6", "3.12"): ["dags"],
-    ("3.1.8", "3.13"): ["newest-python"],
-    ("3.2.2", "3.12"): ["dags"],
-}
-
 
 @nox.session
 @nox.parametrize(
     ("airflow", "python"),
     [
-        nox.param(airflow, python, id=f"{airflow}-{python}", tags=TAGS.get((airflow, python), []))
+        nox.param(airflow, python, id=f"{airflow}-{python}")
         for airflow, (_, pythons) in AIRFLOWS.items()
         for python in pythons
         if python not in WHERE_FOUND or shutil.which(f"python{python}")
