@@ -178,7 +178,12 @@ def _list_tests(folder: Path) -> None:
 
 
 def _run(folder: Path, command: str) -> None:
-    inherited = {name: value for name, value in environment_without_airflow().items() if not name.startswith("MAKE")}
+    # What make gives those that it starts would be for the make in here as well.
+    inherited = {
+        name: value
+        for name, value in environment_without_airflow().items()
+        if name != "OPTIONS" and not name.startswith("MAKE")
+    }
     environment = {**inherited, "UV_CACHE_DIR": str(CACHE), "PIP_CACHE_DIR": str(CACHE), same_cases.FILE: str(CASES)}
     words = [folder / ".ci" / "run"] if command == "ci" else [MAKE, command]
     if command == "test" and folder == REPOSITORY:
