@@ -12,7 +12,7 @@ folder=$(mktemp -d)
 standalone=
 stop() {
   [ -z "$standalone" ] || pkill -KILL --session "$standalone" || true
-  sleep 1
+  wait "$standalone" 2>/dev/null || true
   rm -rf "$folder"
 }
 trap stop EXIT
