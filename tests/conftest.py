@@ -85,10 +85,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     test in both, one is slow, but for those about what is sent and answered.
     """
     others = _the_other_dialect(items)
-    for item in others:
-        item.add_marker(pytest.mark.second_dialect)
     left_out = {item for item in others if "run_dag" in item.fixturenames}
     for item in others:
+        item.add_marker(pytest.mark.second_dialect)
         if item.path.relative_to(REPOSITORY / "tests").parts[0] not in FOLDERS_OF_DIALECTS:
             item.add_marker(pytest.mark.slow)
     config.hook.pytest_deselected(items=list(left_out))
