@@ -160,6 +160,9 @@ def _timed(folder: Path, row: str) -> dict[str, Any]:
         shutil.rmtree(clone, ignore_errors=True)
         subprocess.run([GIT, "clone", "--quiet", folder, clone], check=True)
         folder = clone
+    if row == "ci":
+        # Made anew by both, of cached packages: the other build cannot use the environments of its last run.
+        shutil.rmtree(folder / ".nox", ignore_errors=True)
     *before, counted = LONG[row]
     for command in before:
         _run(folder, command)

@@ -459,7 +459,6 @@ class TestBadInput:
         [
             ({"segments": None}, "segments must be a list of objects with a name, not nothing"),
             ({"segments": {"name": "a"}}, "segments must be a list of objects with a name, not dict"),
-            ({"segments": "{{ [] }}"}, "unless the DAG has render_template_as_native_obj"),
             ({"segments": ["camp"]}, "segments[0] must be an object such as"),
             ({"segments": [[{"name": "camp"}]]}, "Outputs of mapped tasks are lists of lists: flatten them."),
             ({"segments": [{"name": "a"}, {"segment_id": UNKNOWN_ID}]}, "segments[1] has no name"),
@@ -473,13 +472,18 @@ class TestBadInput:
             ({"max_segments": 0}, "max_segments must be a whole number of segments, 1 or more, not int (0)"),
         ],
     )
-    def test_is_one_sentence(self, operator, arguments, sentence, run_dag, monkeypatch):
+    def test_is_one_sentence(self, operator, arguments, sentence, monkeypatch):
         # No connection is needed to say so.
         monkeypatch.delenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", raising=False)
-        run = run_dag(bulk_dag("bad_input", **{"segments": [], "operator": operator, **arguments}, **RETRYING))
+        with pytest.raises(AirflowFailException, match=re.escape(sentence)):
+            operator(**{"task_id": "it", "segments": [], **arguments}).execute({})
+
+    @pytest.mark.parametrize("operator", [ArchiveSegmentsOperator, UnarchiveSegmentsOperator])
+    def test_is_not_tried_again(self, operator, run_dag):
+        run = run_dag(bulk_dag("bad_input", "{{ [] }}", operator=operator, **RETRYING))
         assert run.states == {"it": "failed"}
         assert run.tries == {"it": 1}
-        assert sentence in run.log
+        assert "unless the DAG has render_template_as_native_obj" in run.log
 
     def test_a_guard_is_not_switched_off_by_a_text(self):
         operator = ArchiveSegmentsOperator(task_id="it", segments=[], include_file_segments="False")

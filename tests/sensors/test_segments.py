@@ -126,6 +126,7 @@ class TestGivingUp:
     def test_a_timeout(self, sandbox, run_dag, mode, soft_fail, state):
         assert run_dag(sensor_dag(name="camp", timeout=0, soft_fail=soft_fail, **mode)).states == {"wait": state}
 
+    @pytest.mark.parametrize("mode", [MODES["poke"], MODES["deferrable"]])
     @pytest.mark.parametrize("mode_with_soft_fail", [False, True])
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
@@ -134,20 +135,23 @@ class TestGivingUp:
             ({"segment_id": "a", "name": "b"}, "exactly one of segment_id and name: segment_id and name are given"),
             ({"name": "{{ '' }}"}, "name is blank"),
             ({"segment_id": " "}, "segment_id is blank"),
-            (
-                {"name": "{{ ti.xcom_pull('nobody') }}"},
-                "of name renders to the text None: what it asks for is not there",
-            ),
             ({"segment_id": UNKNOWN_ID, "name": "{{ none }}"}, "of name renders to the text None"),
         ],
     )
-    def test_bad_input(self, sandbox, run_dag, mode, arguments, sentence, mode_with_soft_fail):
-        run = run_dag(sensor_dag(**arguments, **mode, soft_fail=mode_with_soft_fail))
+    def test_bad_input(self, sandbox, mode, arguments, sentence, mode_with_soft_fail):
+        sensor = SegmentExistsSensor(task_id="wait", **arguments, **mode, soft_fail=mode_with_soft_fail)
+        with pytest.raises(AirflowFailException, match=sentence):
+            sensor.render_template_fields({})
+            sensor.execute({})
+        assert sandbox.requests == []
+
+    def test_bad_input_is_not_tried_again(self, sandbox, run_dag, mode):
+        run = run_dag(sensor_dag(name="{{ ti.xcom_pull('nobody') }}", **mode, soft_fail=True))
 
         assert run.states == {"wait": "failed"}
         assert run.tries == {"wait": 1}
         assert sandbox.requests == []
-        assert sentence in run.log
+        assert "of name renders to the text None: what it asks for is not there" in run.log
 
     def test_a_malformed_id(self, sandbox, run_dag, mode):
         run = run_dag(sensor_dag(segment_id="no id", **mode))
