@@ -2,9 +2,8 @@
 # Airflow 3.3.2 with the amazon provider 9.39.0 and moto 5.2.5 as the storage.
 #
 # S3DeleteObjectsOperator takes from_datetime and to_datetime as text, as templates give them, and puts UTC in the place
-# of the offset that the text has. "Whatever is older than an hour", said in the time of Kolkata, is then what is older
-# than in four and a half hours: it deletes what was written a moment ago. A datetime of the same instant deletes
-# nothing.
+# of the offset that the text has. "An hour ago", written in the time of Kolkata, is then a time four and a half hours
+# ahead: what was written a moment ago is deleted. A datetime of the same instant deletes nothing.
 #
 # Seen: as a datetime 1 object left, as text with its offset 0
 set -euo pipefail

@@ -2,8 +2,8 @@
 # Airflow 3.3.2 with the amazon provider 9.39.0 and moto 5.2.5 as the storage.
 #
 # S3KeySensor hands its check_fn the objects that it has found, to look at their sizes, say. In the worker that is the
-# object of bucket_key. From the triggerer it is each object whose key only begins with it: a checksum beside the file,
-# or the copy somebody is still writing, is checked as well, so that a check of all sizes waits for what nobody named.
+# object of bucket_key. From the triggerer it is every object whose key begins with it: a checksum or an older copy
+# beside the file is checked as well, so that a check of all sizes waits for what nobody named.
 #
 # Seen: in the worker 1 object, from the triggerer orders.csv orders.csv.md5
 set -euo pipefail

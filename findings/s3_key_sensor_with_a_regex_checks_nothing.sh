@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Airflow 3.3.2 with the amazon provider 9.39.0 and moto 5.2.5 as the storage.
 #
-# S3KeySensor calls check_fn for what a key or a wildcard has found, and never for what a regular expression has: with
-# use_regex=True it succeeds at the first key that matches, whatever the check would say. Who turns a wildcard into a
-# regular expression loses the check, and nothing is said.
+# S3KeySensor calls check_fn for what a key or a wildcard has found, and in the worker never for what a regular
+# expression has: with use_regex=True it succeeds at the first key that matches, whatever the check would say. Who turns
+# a wildcard into a regular expression loses the check, and nothing is said.
 #
 # Seen: wildcard checked 1 times, waits; regex checked 0 times, succeeds
 set -euo pipefail

@@ -77,7 +77,7 @@ async def wait():
 async def for_three_seconds():
     global lists
     waiting = asyncio.create_task(wait())
-    while not lists:
+    while not lists and not waiting.done():
         await asyncio.sleep(0.01)
     lists = 0
     await asyncio.sleep(3)

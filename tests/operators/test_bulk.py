@@ -475,8 +475,9 @@ class TestBadInput:
     def test_is_one_sentence(self, operator, arguments, sentence, monkeypatch):
         # No connection is needed to say so.
         monkeypatch.delenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", raising=False)
+        parsed = operator(**{"task_id": "it", "segments": [], **arguments})
         with pytest.raises(AirflowFailException, match=re.escape(sentence)):
-            operator(**{"task_id": "it", "segments": [], **arguments}).execute({})
+            parsed.execute({})
 
     @pytest.mark.parametrize("operator", [ArchiveSegmentsOperator, UnarchiveSegmentsOperator])
     def test_is_not_tried_again(self, operator, run_dag):

@@ -138,7 +138,7 @@ class TestGivingUp:
         ],
     )
     def test_bad_input(self, sandbox, mode, arguments, sentence, mode_with_soft_fail):
-        sensor = SegmentExistsSensor(task_id="wait", **arguments, **mode, soft_fail=mode_with_soft_fail)
+        sensor = SegmentExistsSensor(task_id="wait", timeout=0, **arguments, **mode, soft_fail=mode_with_soft_fail)
         with pytest.raises(AirflowFailException, match=sentence):
             sensor.execute({})
         assert sandbox.requests == []
