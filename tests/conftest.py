@@ -151,6 +151,7 @@ SLOW_FILES = {
 SLOW_TESTS = {
     "TestKilling",
     "TestManyAtOnce",
+    "TestTheAnswerIsLost",
     "test_a_body_that_comes_byte_by_byte",
     "test_a_thousand_wait_with_one_request_an_interval",
     "test_a_value_that_is_there_a_million_times_is_in_memory_once",
