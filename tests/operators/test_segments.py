@@ -196,16 +196,25 @@ class TestUpdate:
             operator.execute({})
         assert sandbox.requests == []
 
-    def test_bad_input_is_not_tried_again(self, sandbox, run_dag):
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"included_filters": "{{ ds }}"}, "included_filters must be a JSON object"),
+            ({"segment_id": "{{ '' }}"}, "segment_id is blank"),
+        ],
+    )
+    def test_bad_input_is_not_tried_again(self, sandbox, run_dag, arguments, sentence):
         with new_dag("bad_input", default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
-            UpdateSegmentOperator(task_id="update", segment_id=UNKNOWN_ID, included_filters="{{ ds }}")
+            UpdateSegmentOperator(
+                task_id="update", **{"segment_id": UNKNOWN_ID, "included_filters": filters(), **arguments}
+            )
 
         run = run_dag(dag)
 
         assert run.states == {"update": "failed"}
         assert run.tries == {"update": 1}
         assert sandbox.requests == []
-        assert "included_filters must be a JSON object" in run.log
+        assert sentence in run.log
 
     def test_a_hiccup_costs_no_try(self, sandbox, run_dag):
         segment_id = sandbox.add_segment(name="camp")["id"]

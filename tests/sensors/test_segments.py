@@ -148,13 +148,23 @@ class TestGivingUp:
         with pytest.raises(AirflowFailException, match="of name renders to the text None"):
             sensor.render_template_fields({})
 
-    def test_bad_input_is_not_tried_again(self, sandbox, run_dag, mode):
-        run = run_dag(sensor_dag(name="{{ ti.xcom_pull('nobody') }}", **mode, soft_fail=True))
+    @pytest.mark.parametrize(
+        ("name", "sentence"),
+        [
+            ("{{ '' }}", "name is blank"),
+            (
+                "{{ ti.xcom_pull('nobody') }}",
+                "of name renders to the text None: what it asks for is not there",
+            ),
+        ],
+    )
+    def test_bad_input_is_not_tried_again(self, sandbox, run_dag, mode, name, sentence):
+        run = run_dag(sensor_dag(name=name, **mode, soft_fail=True))
 
         assert run.states == {"wait": "failed"}
         assert run.tries == {"wait": 1}
         assert sandbox.requests == []
-        assert "of name renders to the text None: what it asks for is not there" in run.log
+        assert sentence in run.log
 
     def test_a_malformed_id(self, sandbox, run_dag, mode):
         run = run_dag(sensor_dag(segment_id="no id", **mode))
