@@ -53,13 +53,18 @@ DIALECTS = ("seeds", "today")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors on the newest Airflow; an older one warns of what its own libraries have done since."""
+    """
+    Warnings are errors on the newest Airflow.
+
+    An older one warns of what its own libraries have done since: hundreds of lines, beneath which a failure is hidden.
+    """
     config.pluginmanager.register(BetweenProcesses())
     # A shell lets what runs in the background ignore these, and so would do what the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if Version("3.3") > AIRFLOW_VERSION:
         config.addinivalue_line("filterwarnings", "default")
+        config.option.disable_warnings = True
 
 
 # The seconds that a test may take, where a wait has no end of its own: on a busy machine ten times what it needs.
