@@ -1,4 +1,4 @@
-"""What the tests stand on: ports that are promised once, and runs that end."""
+"""What the tests stand on: ports that are promised once, runs that end, and a home that they leave alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from demo import ports
 from demo.ports import promised_ports
+from tests.browser import chromium, needs_a_browser
 from tests.support import once
 
 REPOSITORY = Path(__file__).parents[1]
@@ -69,6 +70,17 @@ def test_the_system_gives_no_promised_port_to_a_socket_that_asks_for_any():
         pytest.skip("Linux has this file")
     first, _ = map(int, settings.read_text().split())
     assert ports.RANGE.stop <= first
+
+
+@once
+@needs_a_browser
+@pytest.mark.slow
+def test_a_browser_leaves_nothing_in_the_home_of_who_runs_the_tests(tmp_path, monkeypatch):
+    for folder in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(folder, str(tmp_path))
+    with chromium() as browser:
+        assert browser.new_page().evaluate("1 + 1") == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 TESTS = """
