@@ -48,7 +48,7 @@ mutants: .venv/mutants/ready  ## break the decisions one by one, and show which 
 	@.venv/mutants/bin/mutmut results | sed -n 's/: survived$$//p; s/: no tests$$//p' | xargs -rn 1 .venv/mutants/bin/mutmut show
 
 matrix: .venv/ready  ## run the tests on every supported Airflow and Python; OPTIONS='-s "tests(2.11.2-3.10)" -- tests/client'
-	@export UV_SYSTEM_CERTS=1; \
+	@export UV_SYSTEM_CERTS=1 XDG_CACHE_HOME="$(CURDIR)/.venv/cache"; \
 	if pyenv=$$(command -v pyenv); then \
 		export PYENV_ROOT="$${PYENV_ROOT:-$${pyenv%/*/pyenv}}"; \
 		export PYENV_VERSION="$$(pyenv versions --bare | grep -E '^3\.1[0-4]\.' | paste -sd:)"; \
