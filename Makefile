@@ -33,8 +33,9 @@ test: .venv/ready  ## run all tests, and name the ten slowest; OPTIONS=tests/cli
 test-fast: .venv/ready  ## run the tests that need nothing but this process, in half a minute; OPTIONS=tests/client
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 10 -m 'not slow and not hypothesis' $(OPTIONS)
 
-storage: .venv/storage/ready  ## run the tests of the transfers with a PostgreSQL and with S3, as the amazon provider and moto have it
-	@.venv/storage/bin/python -m pytest tests/transfers/test_postgresql_and_s3.py $(OPTIONS)
+storage: .venv/storage/ready  ## run the tests of the transfers with a PostgreSQL, and with what stands for S3, Google's and Azure's storage
+	@.venv/storage/bin/python -m pytest tests/transfers/test_postgresql_and_s3.py \
+		tests/transfers/test_google_and_azure.py $(OPTIONS)
 
 coverage: .venv/ready  ## run the tests that need no Airflow beside them, and show which lines and branches they leave out
 	@$(BIN)/coverage erase
@@ -123,6 +124,11 @@ clean:  ## remove everything that the other commands made
 	@$(UV) venv --quiet --clear --python $(BIN)/python .venv/storage
 	@$(UV) pip install --quiet --python .venv/storage/bin/python --constraint constraints.txt \
 		--build-constraint constraints.txt --group storage --editable .
+	@# Without the gigabyte of what else Google offers.
+	@$(UV) pip install --quiet --python .venv/storage/bin/python --no-deps apache-airflow-providers-google==22.8.0
+	@command -v npm >/dev/null && \
+		npm_config_cache=.venv/cache/npm npm install --silent --no-audit --no-fund --prefix .venv/storage azurite@3.35.0 || \
+		echo 'No azurite, which needs npm: the tests with the storage of Azure are skipped.'
 	@touch $@
 
 .venv/mutants/ready: .venv/ready

@@ -19,23 +19,24 @@ from airflow_provider_moengage.client.inputs import check_text
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-# A part of a multipart upload. Of the whole file nothing is ever held.
+# A part of a multipart upload.
 _PIECE_BYTES = 5 << 20
 
 # How each kind of storage is told to upload in small pieces, one after the other: by default they hold 50 MiB and more.
+# That of Azure sends up to 64 MiB at once all the same.
 _IN_PIECES: dict[str, dict[str, Any]] = {
     "s3": {"chunksize": _PIECE_BYTES, "max_concurrency": 1},
     "gs": {"chunksize": _PIECE_BYTES},
     "abfs": {"max_concurrency": 1},
 }
-_SAME = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfss": "abfs", "az": "abfs", "adl": "abfs"}
+_SAME = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfss": "abfs", "adl": "abfs"}
 
 _LOCAL = ("file", "local")
 
 _TO_SIGN = {
     "s3": "It needs credentials: name a connection in it, such as s3://aws_default@bucket/prefix.",
     "gs": "It needs a service-account key in its connection.",
-    "abfs": "It needs an account key in its connection.",
+    "abfs": "It needs connection_string, or account_name and account_key, in the extra of its connection.",
 }
 
 # What this package names a file: until when it is kept, what nobody can guess, and which of several it is.
@@ -62,7 +63,7 @@ class Staging:
         """For how long an address is good."""
         above = path_of("staging", uri)
         self._folder = above / folder
-        self._kind = _SAME.get(self._folder.protocol, self._folder.protocol)
+        self._kind = _kind_of(self._folder.protocol)
         if self._kind in _LOCAL and not above.fs.isdir(above.path):
             raise InvalidInputError(
                 f"There is no folder {above}, as far as this worker can see. Nothing was read or sent. Create it, or "
@@ -199,7 +200,7 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
     :param uri: the URI.
     :return: the path.
     :raises InvalidInputError: when it has no scheme, or one that no installed provider knows, names a connection that
-        is not there, or another machine's folder.
+        is not there or that lacks what the storage needs, or another machine's folder.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -225,14 +226,27 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
         )
     if conn_id:
         get_connection(parameter, conn_id)
+    unknown = InvalidInputError(
+        f"{parameter} has the scheme {parts.scheme}, which no installed provider knows. Install the one of the "
+        "storage: for s3 apache-airflow-providers-amazon[s3fs], for gs apache-airflow-providers-google, for abfs "
+        "apache-airflow-providers-microsoft-azure."
+    )
     try:
         path = ObjectStoragePath(uri)
+    except ValueError:
+        raise unknown from None
+    try:
         _ = path.fs
-    except (ValueError, ImportError):
+    except ImportError:
+        raise unknown from None
+    except ValueError as error:
+        # Up to Airflow 3.1 the scheme is looked up here; anything else is what the storage's own library has to say.
+        if "No filesystem registered" in str(error):
+            raise unknown from None
+        # Without its text, which may quote the connection.
         raise InvalidInputError(
-            f"{parameter} has the scheme {parts.scheme}, which no installed provider knows. Install the one of the "
-            "storage: for s3 apache-airflow-providers-amazon[s3fs], for gs apache-airflow-providers-google, for abfs "
-            "apache-airflow-providers-microsoft-azure."
+            f"The storage of {parameter} ({parts.scheme}://) cannot be opened with its connection "
+            f"({type(error).__name__}). Nothing was read or sent. {_TO_SIGN.get(_kind_of(parts.scheme), '')}".rstrip()
         ) from None
     return path
 
@@ -253,6 +267,10 @@ def get_connection(parameter: str, conn_id: str) -> Any:
             f"{parameter} names the connection {conn_id!r}, which Airflow does not know. Nothing was sent. Create it, "
             "or name another."
         ) from None
+
+
+def _kind_of(scheme: str) -> str:
+    return _SAME.get(scheme, scheme)
 
 
 def _moment(text: str) -> float:
