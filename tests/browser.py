@@ -20,8 +20,9 @@ needs_a_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is ins
 def chromium() -> Iterator[Any]:
     """Run one; gives Playwright's Browser."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    # Beside the profile that it is given, it keeps reports of crashes in the user's folder of settings.
-    with TemporaryDirectory() as home, sync_api.sync_playwright() as playwright:
+    # Beside the profile that it is given, it keeps reports of crashes in the user's folder of settings, and may do so
+    # while it ends.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home, sync_api.sync_playwright() as playwright:
         folders = dict.fromkeys(["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"], home)
         browser = playwright.chromium.launch(
             executable_path=PROGRAM, args=["--no-sandbox"], env={**os.environ, **folders}

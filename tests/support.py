@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 import pytest
 from packaging.version import Version
 
@@ -60,6 +61,11 @@ class Clock:
 
     def time(self) -> float:
         return time.time() + self._ahead
+
+
+def dates(since: pendulum.DateTime, days: int) -> set[str]:
+    """Give the date so many days after a moment, and after now: a test may begin before midnight and end after it."""
+    return {moment.add(days=days).to_date_string() for moment in (since, pendulum.now("UTC"))}
 
 
 def filters(value: Any = "Pune") -> dict[str, Any]:

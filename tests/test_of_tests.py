@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -30,9 +31,16 @@ with promised_ports(5) as ports:
 
 @pytest.fixture
 def few(monkeypatch, tmp_path):
-    """As few ports as the test needs, with locks of its own."""
-    monkeypatch.setattr(ports, "LOCKS", tmp_path / "locks")
-    monkeypatch.setattr(ports, "RANGE", range(31_990, 31_993))
+    """As few ports as the test needs, with locks of its own. Nobody else is promised them meanwhile."""
+    with ExitStack() as promised:
+        few = next(
+            three
+            for first in range(ports.RANGE.start, ports.RANGE.stop, 3)
+            if {*(three := range(first, first + 3))} == {*promised.enter_context(promised_ports(3, *three))}
+        )
+        monkeypatch.setattr(ports, "LOCKS", tmp_path / "locks")
+        monkeypatch.setattr(ports, "RANGE", few)
+        yield few
 
 
 def test_a_port_is_promised_once_though_nobody_listens_there(few):
@@ -45,8 +53,9 @@ def test_a_port_is_promised_once_though_nobody_listens_there(few):
 
 
 def test_a_port_with_a_listener_is_passed_over(few):
-    with socket.create_server(("127.0.0.1", 31_991)), promised_ports(2, 31_991) as promised:
-        assert set(promised) == {31_990, 31_992}
+    first, second, third = few
+    with socket.create_server(("127.0.0.1", second)), promised_ports(2, second) as promised:
+        assert set(promised) == {first, third}
 
 
 def test_processes_are_promised_different_ports():

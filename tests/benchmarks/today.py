@@ -161,7 +161,8 @@ def _timed(folder: Path, row: str) -> dict[str, Any]:
         subprocess.run([GIT, "clone", "--quiet", folder, clone], check=True)
         folder = clone
     if row == "ci":
-        # Made anew by both, of cached packages: the other build cannot use the environments of its last run.
+        # Of this working tree too, so that both make theirs anew, of cached packages: 6be7d30 fails with those of a run
+        # before.
         shutil.rmtree(folder / ".nox", ignore_errors=True)
     *before, counted = LONG[row]
     for command in before:

@@ -234,7 +234,7 @@ class TestPolicyRetry:
         assert first.is_retry("POST", status) is True
 
     def test_the_next_try(self, first, recorded, caplog):
-        with caplog.at_level(logging.DEBUG):
+        with caplog.at_level(logging.DEBUG, logger="airflow_provider_moengage"):
             second = first.increment("GET", self.LIST, self.response(429, **{"Retry-After": "7"}))
         assert (first.attempt, first.first_failure, first.not_before) == (1, None, 0.0)
         assert (second.attempt, second.first_failure, second.not_before) == (2, 1_000.0, 1_008.0)
@@ -267,7 +267,7 @@ class TestPolicyRetry:
         assert first.increment("GET", self.LIST, self.response(429, **headers)).not_before == 1_031.0
 
     def test_an_error_is_told_in_plain_words(self, first, recorded, caplog):
-        with caplog.at_level(logging.DEBUG):
+        with caplog.at_level(logging.DEBUG, logger="airflow_provider_moengage"):
             second = first.increment("PATCH", self.LIST, error=NewConnectionError(CONNECTION, "refused"))
         assert second.attempt == 2
         assert recorded == []
@@ -277,7 +277,7 @@ class TestPolicyRetry:
 
     def test_the_last_error_is_the_reason(self, first, recorded, caplog):
         error = SSLError("no CA bundle")
-        with caplog.at_level(logging.DEBUG), pytest.raises(NoAnswerError) as caught:
+        with caplog.at_level(logging.DEBUG, logger="airflow_provider_moengage"), pytest.raises(NoAnswerError) as caught:
             first.increment("GET", self.LIST, error=error, _pool=POOL)
         assert (caught.value.pool, caught.value.url, caught.value.reason) == (POOL, self.LIST, error)
         assert caught.value.tries == 1

@@ -148,7 +148,7 @@ class TestWaitingMendsIt:
 
     def test_429_with_a_date(self, sandbox, call, clock):
         now = sandbox.now
-        sandbox.fail_next(status=429, headers={"Retry-After": f"{now:%a, %d %b} {now.year + 1} 00:00:00 GMT"})
+        sandbox.fail_next(status=429, headers={"Retry-After": f"{now:%a}, 01 {now:%b} {now.year + 1} 00:00:00 GMT"})
         with pytest.raises(RateLimitError) as caught:
             call()
         assert caught.value.retry_after == 86_400
@@ -227,7 +227,9 @@ class TestWaitingMendsIt:
         sandbox.fail_next(status=429, headers={"Retry-After": "2"})
         with caplog.at_level(logging.WARNING, logger="airflow_provider_moengage"):
             hook.client.list_segments()
-        first, second = (record.getMessage() for record in caplog.records)
+        first, second = (
+            record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_moengage.")
+        )
         again = r"It is sent again in \d\.\d s"
         assert re.fullmatch(rf"GET /v3/custom-segments: the server failed \(503\)\. {again} \(try 2 of 6\)\.", first)
         assert re.fullmatch(

@@ -34,7 +34,7 @@ from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.segments import bulk_run
 from airflow_provider_moengage.segments.bulk_report import SegmentsFailedError
 from tests.any_values import ANYTHING, Case, cases, executed, many
-from tests.support import UNKNOWN_ID, client_of, new_dag
+from tests.support import UNKNOWN_ID, client_of, dates, new_dag
 
 HAS_STORE = Version(version("apache-airflow")) >= Version("3.3")
 RETRYING = {"retries": 1, "retry_delay": timedelta(0)}
@@ -77,6 +77,7 @@ class TestManySegments:
         sandbox = no_limits
         segments = add_segments(sandbox, 300)
 
+        now = pendulum.now("UTC")
         run = run_dag(bulk_dag("many", segments, max_segments=300))
 
         assert run.states == {"it": "success"}
@@ -94,7 +95,7 @@ class TestManySegments:
         assert re.search(r"archived: 'camp_0', 'camp_1', .*'camp_19', and 280 more", run.log, re.DOTALL)
         # Some versions of Airflow show each line twice.
         assert len(set(re.findall(r"'camp_\d+'", run.log))) == 20, "a name each is too many"
-        assert f"can be unarchived until {pendulum.now('UTC').add(days=180).to_date_string()}" in run.log
+        assert any(f"can be unarchived until {date}" in run.log for date in dates(now, 180))
 
     def test_and_back(self, sandbox, run_dag):
         segments = add_segments(sandbox, 20, archived=True)
@@ -154,7 +155,7 @@ class TestManySegments:
         sandbox.fail_next(40, delay=0.1)
         run = run_dag(bulk_dag("progress", segments))
         lines = re.findall(r"archive: (\d+) of 40 segments, [\d.]+ a second, about [\d.]+ s left\.", run.log)
-        assert 1 <= len(lines) <= 10
+        assert 1 <= len(set(lines)) < 40, "a line each is too many"
         assert sorted(lines, key=int) == lines
 
 
@@ -429,11 +430,12 @@ class TestGuards:
 
     def test_file_segments_that_are_wanted(self, sandbox, run_dag):
         segments = [as_given(sandbox.add_segment(name="vip", kind="file"))]
+        now = pendulum.now("UTC")
         run = run_dag(bulk_dag("wanted_files", segments, include_file_segments=True))
         assert run.states == {"it": "success"}
         assert archived(sandbox) == {"vip"}
         assert "deletes the users of a file segment for good" in run.log
-        assert pendulum.now("UTC").add(days=30).to_date_string() in run.log
+        assert any(date in run.log for date in dates(now, 30))
 
     def test_what_may_be_a_file_segment_is_warned_of(self, sandbox, run_dag):
         sandbox.add_segment(name="vip", kind="file")

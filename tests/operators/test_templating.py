@@ -45,9 +45,9 @@ def test_put_back_into_whatever_native_rendering_makes():
 def test_text_that_is_no_expression_after_all_is_read_once():
     """Twice the text takes twice as long, not its square or worse."""
     text = "{{MoeUserAttribute['x']} " + '"key": "value", ' * 20_000
-    started = time.process_time()
+    started = time.thread_time()
     assert take_out(text) == (text, {})
-    assert time.process_time() - started < 5
+    assert time.thread_time() - started < 5
 
 
 class TestRendering:

@@ -156,6 +156,7 @@ def test_silence_reads_and_never_answers(api: Caller) -> None:
     api.sandbox.fail_next(fault="silence")
     with pytest.raises(requests.ReadTimeout):
         api("PATCH", "/v2/custom-segments/archive", {"name": "Spring"}, timeout=0.05)
+    wait_until(lambda: api.sandbox.requests)
     request = api.sandbox.requests[0]
     assert (request.status, request.json) == (None, {"name": "Spring"})
     assert not api.sandbox.segments[0]["archived"]

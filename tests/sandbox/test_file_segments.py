@@ -307,12 +307,14 @@ def test_a_redirect_is_not_followed(server: FileServer, files: Caller) -> None:
 
 
 def test_threads_end_with_the_sandbox(server: FileServer) -> None:
+    before = set(threading.enumerate())
     with Sandbox() as sandbox:
         caller = Caller(sandbox, "segment_id")
         with caller.session:
             create(caller, server.put("a.csv", "1\n"))
-        assert any(thread.name == "moengage-sandbox-files" for thread in threading.enumerate())
-    assert not any(thread.name.startswith("moengage-sandbox") for thread in threading.enumerate())
+        begun = set(threading.enumerate()) - before
+        assert any(thread.name == "moengage-sandbox-files" for thread in begun)
+    assert not any(thread.name.startswith("moengage-sandbox") and thread.is_alive() for thread in begun)
     assert server.fetched == []
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,10 +47,12 @@ def test_refusals_keep_the_connection(api: Caller) -> None:
 
 def test_answers_are_prompt(api: Caller) -> None:
     api.list()
-    began = time.monotonic()
+    took = []
     for _ in range(50):
+        began = time.monotonic()
         api.archive("nothing")
-    assert time.monotonic() - began < 1  # a head and a body sent apart can take 40 ms each
+        took.append(time.monotonic() - began)
+    assert median(took) < 0.03  # a head and a body sent apart can take 40 ms each
 
 
 def test_a_stop_is_prompt_and_leaves_no_thread() -> None:
@@ -60,7 +63,7 @@ def test_a_stop_is_prompt_and_leaves_no_thread() -> None:
         half_sent.sendall(b"PATCH /v2/custom-segments/archive HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
         began = time.monotonic()
     assert time.monotonic() - began < STOP_SECONDS
-    assert sandbox_threads() == before
+    assert set(sandbox_threads()) <= set(before)
     idle.close()
     half_sent.close()
 

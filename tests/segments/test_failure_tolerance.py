@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 @pytest.fixture
 def tolerance(caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger=log.name)
     return FailureTolerance("the segment 'camp'", log)
 
 
 def said(caplog):
-    return [record.getMessage() for record in caplog.records]
+    return [record.getMessage() for record in caplog.records if record.name == log.name]
 
 
 def test_an_id_says_more_than_a_name():
@@ -95,7 +95,7 @@ def test_failed_polls_are_read_elsewhere():
 
 
 def test_failed_polls_of_elsewhere_count(caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger=log.name)
     tolerance = FailureTolerance("the segment 'camp'", log, FailedPolls(NOW, 4, "ConnectionFailedError"))
     tolerance.record_failure(ConnectionFailedError("no route to host"), NOW + 5)
     assert tolerance.failed is not None

@@ -127,7 +127,7 @@ class TestGivingUp:
         assert run_dag(sensor_dag(name="camp", timeout=0, soft_fail=soft_fail, **mode)).states == {"wait": state}
 
     @pytest.mark.parametrize("mode", [MODES["poke"], MODES["deferrable"]])
-    @pytest.mark.parametrize("mode_with_soft_fail", [False, True])
+    @pytest.mark.parametrize("soft_fail", [False, True])
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
@@ -137,8 +137,8 @@ class TestGivingUp:
             ({"segment_id": " "}, "segment_id is blank"),
         ],
     )
-    def test_bad_input(self, sandbox, mode, arguments, sentence, mode_with_soft_fail):
-        sensor = SegmentExistsSensor(task_id="wait", timeout=0, **arguments, **mode, soft_fail=mode_with_soft_fail)
+    def test_bad_input(self, sandbox, mode, arguments, sentence, soft_fail):
+        sensor = SegmentExistsSensor(task_id="wait", timeout=0, **arguments, **mode, soft_fail=soft_fail)
         with pytest.raises(AirflowFailException, match=sentence):
             sensor.execute({})
         assert sandbox.requests == []

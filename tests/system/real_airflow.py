@@ -53,7 +53,7 @@ class RealAirflow(standalone.Standalone):
 @contextmanager
 def running_airflow(home: Path, dags: Path, environment: Mapping[str, str]) -> Iterator[RealAirflow]:
     """Start Airflow on free ports with an empty folder as its home, and stop every process of it afterwards."""
-    # As quick as the demo's is, the scheduler takes a tenth of a processor for nothing, as long as it runs.
+    # With the demo's pause between two looks a scheduler takes a tenth of a processor, also with nothing to do.
     unhurried = {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5"}
     with standalone.running_airflow(home, dags, {**unhurried, **environment}) as running:
         yield RealAirflow(running.url, running.home, running.settings, running.parent)
