@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Airflow 3.3.2 with the databricks provider 7.23.0. What is asked of Databricks is put up on 127.0.0.1.
+# Airflow 3.3.2 with the databricks provider 7.23.0. A small server on 127.0.0.1 stands for Databricks.
 #
 # DatabricksSQLStatementsSensor waits for a statement only with deferrable=True. Without it, which is the default,
 # execute() submits the statement and returns; poke() is never called, whatever wait_for_termination and timeout say.

@@ -2,9 +2,9 @@
 # Airflow 3.3.2 with the standard provider 1.21.0.
 #
 # The operators that ask a human have params for a form, and say that what is entered is added to the XCom of the
-# result, beside the options and who has chosen them. HITLEntryOperator does that. HITLBranchOperator leaves nothing: to
-# skip the tasks that were not chosen it raises, so that no result is pushed, and the tasks after it never see the form,
-# nor who answered. ApprovalOperator does the same when the answer is to reject. All of them succeed.
+# result. HITLEntryOperator does that, with the options and who has chosen them beside it. HITLBranchOperator leaves
+# nothing: to skip the tasks that were not chosen it raises, so that no result is pushed, and the tasks after it see
+# neither the form nor who answered. ApprovalOperator does the same when the answer is to reject. All of them succeed.
 #
 # Seen: entry {'limit': 5}, branch nothing, approval approved {'limit': 5}, approval rejected nothing
 set -euo pipefail

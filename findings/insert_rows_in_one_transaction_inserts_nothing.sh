@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Airflow 3.3.2 with common-sql 2.4.0 and the sqlite provider 4.3.4.
 #
-# insert_rows() takes commit_every=0 for "all rows in one transaction". With executemany, which the hook of Postgres
-# uses by itself, it inserts no row at all, says so in one line of the log, and succeeds. GenericTransfer has emptied the
-# table by then if its preoperator does that; S3ToSqlOperator hands its commit_every on in the same way.
+# insert_rows() takes commit_every=0 for "all rows in one transaction". With executemany, which the hook of the postgres
+# provider 7.1.1 uses by itself, it inserts no row at all, says so in one line of the log, and succeeds. GenericTransfer
+# has emptied the table by then if its preoperator does that; S3ToSqlOperator hands its commit_every on in the same way.
 #
 # Seen: 3 rows to copy, row by row 3 of them arrive, with executemany 0
 set -euo pipefail

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Airflow 3.3.2 with the amazon provider 9.39.0, common-sql 2.4.0, sqlite 4.3.4 and moto 5.2.5 as the storage.
 #
-# S3ToSqlOperator has a schema parameter, which templates may fill, and hands it to the hook's insert_rows(), where
-# nothing reads it: the rows go into the table of that name in the schema that the connection has anyway. Who loads
-# into a schema for staging, to look at the rows first, has written to the table that everybody reads. Even a schema
-# that does not exist will do; the same schema as a part of the table's name is looked for.
+# S3ToSqlOperator has a schema parameter, which templates may fill, and hands it to the hook's insert_rows(). That of
+# common-sql does not read it: the rows go into the table of that name in the schema that the connection has anyway. Who
+# loads into a schema for staging, to look at the rows first, has written to the table that everybody reads. Even a
+# schema that does not exist will do; the same schema as a part of the table's name is looked for.
 #
 # Seen: schema="staging" 2 rows in main.users, table="staging.users" OperationalError
 set -euo pipefail

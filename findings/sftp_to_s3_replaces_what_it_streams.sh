@@ -3,8 +3,8 @@
 # 2.24.1 as the SFTP server.
 #
 # SFTPToS3Operator does not overwrite a key unless it is told to: replace is False, and the task fails if the key is
-# there. With use_temp_file=False, which streams what is too large for the worker's disk, neither replace nor gzip
-# reaches the upload: the key is overwritten all the same, uncompressed, and the task succeeds.
+# there. With use_temp_file=False, which streams what is too large for the worker's disk, replace does not reach the
+# upload, nor does gzip: the key is overwritten all the same, and the task succeeds.
 #
 # Seen: with a temporary file ValueError and "old", streamed success and "new"
 set -euo pipefail

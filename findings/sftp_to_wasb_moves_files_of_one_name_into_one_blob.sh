@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Airflow 3.3.2 with the microsoft-azure provider 15.2.1 and the sftp provider 7.0.0, and asyncssh 2.24.1 as the SFTP
-# server. What is asked of the blob storage is put up on 127.0.0.1.
+# server. A small server on 127.0.0.1 stands for the blob storage.
 #
 # SFTPToWasbOperator walks the whole tree below its path and names each blob by the last part of the file's path alone.
-# Files of one name in several folders become one blob. With wasb_overwrite_object=True, which a second run needs, the
-# last of them is what is left, and move_object=True then deletes all of them at the source: the task that has lost the
-# others succeeds.
+# Files of one name in several folders become one blob. With wasb_overwrite_object=True, which a second run with the
+# same names needs, the last of them is what is left, and move_object=True then deletes all of them at the source: the
+# task that has lost the others succeeds.
 #
 # Seen: 2 files on the server, moved to 1 blob, 0 files left on the server
 set -euo pipefail

@@ -2,8 +2,8 @@
 # Airflow 3.3.2 with the standard provider 1.21.0.
 #
 # A task that succeeds updates the assets in its outlets, and the DAGs scheduled by them run. One that the triggerer
-# ends by itself does not: WaitSensor(deferrable=True) always ends so, as other time sensors do with
-# end_from_trigger=True. The task succeeds, no asset event is made, and the DAGs after it never start. [operators]
+# ends by itself does not (apache/airflow#49347): WaitSensor(deferrable=True) always ends so, as other time sensors do
+# with end_from_trigger=True. The task succeeds, no asset event is made, and the DAGs after it never start. [operators]
 # default_deferrable makes that change for all DAGs at once, without a line of theirs.
 #
 # Seen: in the worker success with 1 asset event, from the triggerer success with 0
