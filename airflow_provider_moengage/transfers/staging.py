@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from contextlib import suppress
@@ -33,10 +34,21 @@ _SAME = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfss": "abfs", "adl": "abfs"}
 
 _LOCAL = ("file", "local")
 
+# What Azure and its other libraries call the same.
+_MEANT_AS_ABFS = ("az", "wasb", "wasbs")
+_HOST_OF_AZURE = ".core.windows.net"
+
+# It would log the name of each file that is uploaded, which whoever fetches it has to know. Airflow's own hook of Azure
+# does the same to it.
+_LOGGER_OF_AZURE = "azure.core.pipeline.policies.http_logging_policy"
+
 _TO_SIGN = {
     "s3": "It needs credentials: name a connection in it, such as s3://aws_default@bucket/prefix.",
     "gs": "It needs a service-account key in its connection.",
-    "abfs": "It needs connection_string, or account_name and account_key, in the extra of its connection.",
+    "abfs": (
+        "It needs connection_string, or account_name and a whole account_key, in the extra of its connection; where "
+        "the key is its password, account_name alone."
+    ),
 }
 
 # What this package names a file: until when it is kept, what nobody can guess, and which of several it is.
@@ -64,6 +76,8 @@ class Staging:
         above = path_of("staging", uri)
         self._folder = above / folder
         self._kind = _kind_of(self._folder.protocol)
+        if self._kind == "abfs":
+            logging.getLogger(_LOGGER_OF_AZURE).setLevel(logging.WARNING)
         if self._kind in _LOCAL and not above.fs.isdir(above.path):
             raise InvalidInputError(
                 f"There is no folder {above}, as far as this worker can see. Nothing was read or sent. Create it, or "
@@ -202,8 +216,6 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
     :raises InvalidInputError: when it has no scheme, or one that no installed provider knows, names a connection that
         is not there or that lacks what the storage needs, or another machine's folder.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
     check_text(parameter, uri)
     try:
         parts = urlsplit(uri)
@@ -224,12 +236,27 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
             f"{parameter} has {host!r} where a file:// URI has the name of a machine. A path on this machine begins "
             "with a third slash, such as file:///tmp/audiences."
         )
+    if host.endswith(_HOST_OF_AZURE):
+        raise InvalidInputError(
+            f"{parameter} is written as Azure does. Airflow has the id of its connection before the @, and the "
+            "container after it: abfs://my_connection@container/prefix."
+        )
     if conn_id:
         get_connection(parameter, conn_id)
+    return _opened(parameter, uri, parts.scheme, is_connected=bool(conn_id))
+
+
+def _opened(parameter: str, uri: str, scheme: str, *, is_connected: bool) -> ObjectStoragePath:
+    """Make the path, and its storage's client with it: that is where a scheme and a connection show what they are."""
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    install = (
+        "Install the one of the storage: for s3 apache-airflow-providers-amazon[s3fs], for gs "
+        "apache-airflow-providers-google, for abfs apache-airflow-providers-microsoft-azure."
+    )
     unknown = InvalidInputError(
-        f"{parameter} has the scheme {parts.scheme}, which no installed provider knows. Install the one of the "
-        "storage: for s3 apache-airflow-providers-amazon[s3fs], for gs apache-airflow-providers-google, for abfs "
-        "apache-airflow-providers-microsoft-azure."
+        f"{parameter} has the scheme {scheme}, which no installed provider knows. "
+        f"{'Write abfs for a storage of Azure.' if scheme in _MEANT_AS_ABFS else install}"
     )
     try:
         path = ObjectStoragePath(uri)
@@ -243,10 +270,11 @@ def path_of(parameter: str, uri: str) -> ObjectStoragePath:
         # Up to Airflow 3.1 the scheme is looked up here; anything else is what the storage's own library has to say.
         if "No filesystem registered" in str(error):
             raise unknown from None
+        to_open = _TO_SIGN.get(_kind_of(scheme), "") if is_connected else "Name one before an @: SCHEME://ID@BUCKET/PREFIX."
         # Without its text, which may quote the connection.
         raise InvalidInputError(
-            f"The storage of {parameter} ({parts.scheme}://) cannot be opened with its connection "
-            f"({type(error).__name__}). Nothing was read or sent. {_TO_SIGN.get(_kind_of(parts.scheme), '')}".rstrip()
+            f"The storage of {parameter} ({scheme}://) cannot be opened with its connection ({type(error).__name__}). "
+            f"Nothing was read or sent. {to_open}".rstrip()
         ) from None
     return path
 

@@ -7,6 +7,8 @@ The providers and what stands for the storages are in an environment of their ow
 from __future__ import annotations
 
 import json
+import logging
+import re
 import subprocess
 import sys
 import threading
@@ -103,6 +105,8 @@ def google() -> Iterator[Storage]:
         # gcsfs asks by gRPC what kind of bucket it is, which the emulator does not speak.
         environment.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         threading.Thread(target=tokens.serve_forever, daemon=True).start()
+        # It runs in this process, and would log what it is asked for.
+        logging.getLogger("gcp_storage_emulator").setLevel(logging.ERROR)
         emulator = create_server("127.0.0.1", port, in_memory=True)
         emulator.start()
         url = f"http://127.0.0.1:{port}"
@@ -198,9 +202,11 @@ def test_from_the_query_to_the_segment(sandbox, warehouse, transfer, filled, con
     assert (done.status, done.user_count, done.explanation) == (201, len(IDS), "")
     query = parse_qs(urlsplit(sandbox.requests[-1].json["file_url"]).query)
     (signature,) = query.get("Signature") or query["sig"]
-    said = log() + json.dumps(found)
-    assert signature not in said
-    assert IDS[-1] not in said
+    said = log()
+    # Neither of them, nor the name of the file.
+    assert name.rpartition("/")[2] not in said
+    assert signature not in said + json.dumps(found)
+    assert IDS[-1] not in said + json.dumps(found)
 
 
 def test_a_file_of_the_storage(sandbox, filled, connect, storage):
@@ -222,6 +228,16 @@ def test_a_file_of_the_storage(sandbox, filled, connect, storage):
 
 
 CANNOT_BE_USED = {
+    "azure with a key that is not whole": (
+        "abfs",
+        {"conn_type": "wasb", "extra": {"account_name": ACCOUNT, "account_key": KEY[:-3]}},
+        r"cannot sign an address for MoEngage \(\w+\)\. It needs connection_string, or account_name and a whole",
+    ),
+    "azure by its other name": (
+        "az",
+        {"conn_type": "wasb"},
+        r"has the scheme az, .*knows\. Write abfs for a storage of",
+    ),
     "google without a key": (
         "gs",
         {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": "a-project"}},
@@ -248,11 +264,38 @@ def test_what_cannot_be_used(sandbox, warehouse, transfer, connect, which, log):
 
 
 @needs_azure
-def test_azure_signs_with_a_key_in_the_extra(sandbox, connect):
+@pytest.mark.parametrize(
+    ("uri", "sentence"),
+    [
+        (
+            "abfs://exports@account.dfs.core.windows.net/aud",
+            "is written as Azure does. Airflow has the id of its connect",
+        ),
+        (
+            "abfs://exports/aud",
+            "(ValueError). Nothing was read or sent. Name one before an @: SCHEME://ID@BUCKET/PREFIX.",
+        ),
+    ],
+)
+def test_azure_without_a_connection(sandbox, transfer, uri, sentence):
+    with pytest.raises(AirflowFailException, match=re.escape(sentence)):
+        transfer(staging=uri, public_url=None).execute({})
+    assert {request.method for request in sandbox.requests} <= {"GET"}
+
+
+@needs_azure
+@pytest.mark.parametrize("where", ["extra", "password"])
+def test_azure_signs_with_a_key_in(sandbox, connect, where):
     from airflow_provider_moengage.transfers.staging import Staging
 
-    extra = {"account_name": ACCOUNT, "account_key": KEY}
-    uri = connect("keyed", "abfs", {"conn_type": "wasb", "extra": extra})["staging"]
+    key = {"extra": {"account_name": ACCOUNT, "account_key": KEY}}
+    if where == "password":
+        host = f"https://{ACCOUNT}.blob.core.windows.net"
+        key = {"password": KEY, "host": host, "extra": {"account_name": ACCOUNT}}
+    uri = connect(f"keyed_{where}", "abfs", {"conn_type": "wasb", **key})["staging"]
     signed = urlsplit(Staging(uri, None, "folder", 3_600).sign("ids.csv"))
-    assert (signed.netloc, signed.path) == (f"{ACCOUNT}.blob.core.windows.net", "/audiences/keyed/folder/ids.csv")
+    assert (signed.netloc, signed.path) == (
+        f"{ACCOUNT}.blob.core.windows.net",
+        f"/audiences/keyed_{where}/folder/ids.csv",
+    )
     assert parse_qs(signed.query)["sp"] == ["r"]
