@@ -270,7 +270,9 @@ def _opened(parameter: str, uri: str, scheme: str, *, is_connected: bool) -> Obj
         # Up to Airflow 3.1 the scheme is looked up here; anything else is what the storage's own library has to say.
         if "No filesystem registered" in str(error):
             raise unknown from None
-        to_open = _TO_SIGN.get(_kind_of(scheme), "") if is_connected else "Name one before an @: SCHEME://ID@BUCKET/PREFIX."
+        to_open = (
+            _TO_SIGN.get(_kind_of(scheme), "") if is_connected else "Name one before an @: SCHEME://ID@BUCKET/PREFIX."
+        )
         # Without its text, which may quote the connection.
         raise InvalidInputError(
             f"The storage of {parameter} ({scheme}://) cannot be opened with its connection ({type(error).__name__}). "
