@@ -46,5 +46,5 @@ def promised_ports(count: int, *wanted: int) -> Iterator[list[int]]:
                     ports.append(port)
                     locks.push(attempt.pop_all())
         if len(ports) < count:
-            raise RuntimeError(f"Of the ports {RANGE.start} to {RANGE.stop - 1} none is free.")
+            raise RuntimeError(f"Of the ports {RANGE[0]} to {RANGE[-1]} none is free.")
         yield ports

@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -32,15 +31,10 @@ with promised_ports(5) as ports:
 @pytest.fixture
 def few(monkeypatch, tmp_path):
     """As few ports as the test needs, with locks of its own. Nobody else is promised them meanwhile."""
-    with ExitStack() as promised:
-        few = next(
-            three
-            for first in range(ports.RANGE.start, ports.RANGE.stop, 3)
-            if {*(three := range(first, first + 3))} == {*promised.enter_context(promised_ports(3, *three))}
-        )
+    with promised_ports(3) as three:
         monkeypatch.setattr(ports, "LOCKS", tmp_path / "locks")
-        monkeypatch.setattr(ports, "RANGE", few)
-        yield few
+        monkeypatch.setattr(ports, "RANGE", three)
+        yield three
 
 
 def test_a_port_is_promised_once_though_nobody_listens_there(few):

@@ -38,8 +38,8 @@ _LOCAL = ("file", "local")
 _MEANT_AS_ABFS = ("az", "wasb", "wasbs")
 _HOST_OF_AZURE = ".core.windows.net"
 
-# It would log the name of each file that is uploaded, which whoever fetches it has to know. Airflow's own hook of Azure
-# does the same to it.
+# It would log the name of each file: whoever fetches what is staged has to know that. Airflow's own hook of Azure does
+# the same to it.
 _LOGGER_OF_AZURE = "azure.core.pipeline.policies.http_logging_policy"
 
 _TO_SIGN = {
@@ -76,8 +76,6 @@ class Staging:
         above = path_of("staging", uri)
         self._folder = above / folder
         self._kind = _kind_of(self._folder.protocol)
-        if self._kind == "abfs":
-            logging.getLogger(_LOGGER_OF_AZURE).setLevel(logging.WARNING)
         if self._kind in _LOCAL and not above.fs.isdir(above.path):
             raise InvalidInputError(
                 f"There is no folder {above}, as far as this worker can see. Nothing was read or sent. Create it, or "
@@ -278,6 +276,8 @@ def _opened(parameter: str, uri: str, scheme: str, *, is_connected: bool) -> Obj
             f"The storage of {parameter} ({scheme}://) cannot be opened with its connection ({type(error).__name__}). "
             f"Nothing was read or sent. {to_open}".rstrip()
         ) from None
+    if _kind_of(scheme) == "abfs":
+        logging.getLogger(_LOGGER_OF_AZURE).setLevel(logging.WARNING)
     return path
 
 

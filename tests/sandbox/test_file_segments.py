@@ -312,9 +312,8 @@ def test_threads_end_with_the_sandbox(server: FileServer) -> None:
         caller = Caller(sandbox, "segment_id")
         with caller.session:
             create(caller, server.put("a.csv", "1\n"))
-        begun = set(threading.enumerate()) - before
-        assert any(thread.name == "moengage-sandbox-files" for thread in begun)
-    assert not any(thread.name.startswith("moengage-sandbox") and thread.is_alive() for thread in begun)
+        assert any(thread.name == "moengage-sandbox-files" for thread in set(threading.enumerate()) - before)
+    assert not any(thread.name.startswith("moengage-sandbox") for thread in set(threading.enumerate()) - before)
     assert server.fetched == []
 
 

@@ -26,6 +26,7 @@ import requests
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from demo.ports import promised_ports
+from tests.benchmarks.storage import SECONDS_TO_START
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,7 +48,6 @@ needs_azurite = pytest.mark.skipif(
 # Of which an upload in pieces of 5 MiB makes two.
 IDS = [f"{number:0100}" for number in range(60_000)]
 OLD = f"20260101T000000Z-{'0' * 32}-0.csv"
-SECONDS_TO_START = 300
 
 
 @dataclass
@@ -132,9 +132,18 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
+def is_created(container: Any) -> bool:
+    from azure.core.exceptions import ServiceRequestError
+
+    try:
+        container.create_container()
+    except ServiceRequestError:
+        return False
+    return True
+
+
 @pytest.fixture(scope="module")
 def azure() -> Iterator[Storage]:
-    from azure.core.exceptions import ServiceRequestError
     from azure.storage.blob import ContainerClient
 
     with promised_ports(1) as (port,):
@@ -146,14 +155,10 @@ def azure() -> Iterator[Storage]:
             container = ContainerClient.from_connection_string(text, "audiences", retry_total=0)
             try:
                 deadline = time.monotonic() + SECONDS_TO_START
-                while True:
-                    try:
-                        container.create_container()
-                        break
-                    except ServiceRequestError:
-                        assert server.poll() is None, "Azurite has ended."
-                        assert time.monotonic() < deadline, "Azurite did not start."
-                        time.sleep(0.1)
+                while not is_created(container):
+                    assert server.poll() is None, "Azurite has ended."
+                    assert time.monotonic() < deadline, "Azurite did not start."
+                    time.sleep(0.1)
 
                 def objects() -> dict[str, bytes]:
                     return {name: container.download_blob(name).readall() for name in container.list_blob_names()}
